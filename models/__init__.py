@@ -1,0 +1,1 @@
+"""Labels, preprocessing, towers, fusion, training and the packed predictor: bytes in, probabilities out."""

@@ -1,0 +1,1 @@
+"""The language of the system: posts, events, tracks, media, buckets, the store, Kafka delivery."""

@@ -1,0 +1,1 @@
+"""One short module a process, and the command line."""
