@@ -1,0 +1,77 @@
+"""The sentiment event: one scored post, without its text or media."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+Emotion = Literal["anger", "disgust", "fear", "joy", "sadness", "surprise", "neutral"]
+PolarityName = Literal["negative", "neutral", "positive"]
+Modality = Literal["text", "image", "audio"]
+
+
+class Emotions(msgspec.Struct, frozen=True):
+    """Probability of each emotion, 0-1, multi-label (they need not sum to 1)."""
+
+    anger: float
+    disgust: float
+    fear: float
+    joy: float
+    sadness: float
+    surprise: float
+    neutral: float
+
+
+class Polarity(msgspec.Struct, frozen=True):
+    """Probabilities that sum to 1."""
+
+    negative: float
+    neutral: float
+    positive: float
+
+    @property
+    def dominant(self) -> PolarityName:
+        """The most probable polarity; on a tie the first in field order."""
+        top = max(self.negative, self.neutral, self.positive)
+        if self.negative == top:
+            return "negative"
+        return "neutral" if self.neutral == top else "positive"
+
+
+class Opinion(msgspec.Struct, frozen=True):
+    """What one modality alone says."""
+
+    emotions: Emotions
+    polarity: Polarity
+
+
+class SentimentEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One scored post, as published to `sentiment`."""
+
+    id: str
+    platform: str
+    author: str | None
+    """Salted hash; null where no salt is configured."""
+    created_at: datetime
+    scored_at: datetime
+    lang: str | None
+    tracks: tuple[str, ...]
+    modalities: tuple[Modality, ...]
+    emotions: Emotions
+    dominant: Emotion
+    polarity: Polarity
+    sentiment: float
+    """P(positive) - P(negative), -1 to 1."""
+    confidence: float
+    abstained: bool
+    conflict: float
+    """How far the modalities disagree, 0-1."""
+    by_modality: dict[Modality, Opinion]
+    model: str
+    """name@hash."""
+    revision: int = 0
+
+
+event_decoder = msgspec.json.Decoder(SentimentEvent)

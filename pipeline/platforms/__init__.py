@@ -1,0 +1,19 @@
+"""From a platform's own JSON to the canonical Post: one module a platform."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pipeline.platforms import bluesky, canonical
+from pipeline.post import Post
+
+Decoder = Callable[[bytes], Post | None]
+"""Bytes of one raw record to a Post, or None where the record is no post (a like, say).
+
+Raises `Unreadable` where it should have been a post and is not.
+"""
+
+DECODERS: dict[str, Decoder] = {
+    "weathervane": canonical.decode,
+    "bluesky": bluesky.decode,
+}

@@ -1,0 +1,115 @@
+"""Canonical posts, as `posts.raw.weathervane` takes them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from pipeline.errors import Unreadable
+from pipeline.post import Author, Media, Post
+from pipeline.times import parse_time
+
+MAX_ID_CHARACTERS = 512
+
+_OPTIONAL: dict[str, Any] = {
+    "platform": str,
+    "author": Author,
+    "lang": str | None,
+    "reply_to": str | None,
+    "repost_of": str | None,
+    "url": str | None,
+    "deleted": bool,
+}
+_strict = msgspec.json.Decoder(Post)
+_platform = re.compile(r"[a-z0-9_-]{1,32}")
+
+
+def decode(value: bytes) -> Post:
+    """Read one canonical post.
+
+    A well-formed record takes one typed decode. Any other is read field by field: an optional
+    field of the wrong type is dropped, a required one makes the record unreadable.
+
+    Raises:
+        Unreadable: not JSON, no id, no readable time, or nothing to score.
+    """
+    try:
+        post = _strict.decode(value)
+    except msgspec.DecodeError:
+        post = _by_field(load_object(value))
+    return checked(post)
+
+
+def load_object(value: bytes) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        Unreadable: empty, not UTF-8, not JSON, or JSON of another type.
+    """
+    if not value:
+        raise Unreadable("the record is empty; expected a JSON object")
+    try:
+        data = msgspec.json.decode(value)
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"not UTF-8 at byte {error.start}; expected a JSON object") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Unreadable(f"not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise Unreadable(f"the JSON is a {type(data).__name__}; expected an object with an id")
+    return data
+
+
+def checked(post: Post) -> Post:
+    """Enforce what types cannot say, and bring the time to UTC.
+
+    Raises:
+        Unreadable: an empty or over-long id, an unusable time, or nothing to score.
+    """
+    if not post.id.strip():
+        raise Unreadable("id is empty; expected a text like weathervane:42")
+    if len(post.id) > MAX_ID_CHARACTERS:
+        raise Unreadable(f"id has {len(post.id)} characters; at most {MAX_ID_CHARACTERS} are taken")
+    if not (post.text and post.text.strip()) and not post.media and not post.deleted:
+        raise Unreadable("neither text nor media: there is nothing to score")
+    platform = post.platform if _platform.fullmatch(post.platform) else "other"
+    moment = parse_time(post.created_at)
+    return msgspec.structs.replace(post, created_at=moment, platform=platform)
+
+
+def _by_field(data: dict[str, Any]) -> Post:
+    if data.get("id") is None:
+        raise Unreadable("no id; expected a text like weathervane:42")
+    if not isinstance(data["id"], str):
+        raise Unreadable(f"id is a {type(data['id']).__name__}; expected a text")
+    if data.get("created_at") is None:
+        raise Unreadable("no created_at; expected RFC 3339, like 2026-01-31T12:00:00Z")
+    moment: datetime = parse_time(data["created_at"])
+    text = data.get("text")
+    if text is not None and not isinstance(text, str):
+        raise Unreadable(f"text is a {type(text).__name__}; expected a text or null")
+    fields: dict[str, Any] = {}
+    for name, kind in _OPTIONAL.items():
+        if data.get(name) is not None:
+            try:
+                fields[name] = msgspec.convert(data[name], kind)
+            except msgspec.ValidationError:
+                continue
+    media = _media(data.get("media"))
+    return Post(id=data["id"], created_at=moment, text=text, media=media, **fields)
+
+
+def _media(value: object) -> tuple[Media, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise Unreadable(f"media is a {type(value).__name__}; expected a list")
+    media = []
+    for index, item in enumerate(value):
+        try:
+            media.append(msgspec.convert(item, Media))
+        except msgspec.ValidationError as error:
+            raise Unreadable(f"media[{index}] cannot be read: {error}") from error
+    return tuple(media)

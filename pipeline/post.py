@@ -1,0 +1,61 @@
+"""The canonical Post: what ingest writes to `posts` and what every stage behind it reads."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+MediaKind = Literal["image", "audio", "video"]
+
+
+class Author(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who wrote the post, as the platform names them."""
+
+    id: str
+    name: str | None = None
+    followers: int | None = None
+
+
+class Media(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One attachment: `bytes` (base64) where it came inline, else a `url`."""
+
+    kind: MediaKind
+    mime: str | None = None
+    url: str | None = None
+    data: bytes | None = msgspec.field(default=None, name="bytes")
+    alt: str | None = None
+
+
+class Post(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A social post. Only `id`, `created_at` and one of `text` or `media` are required."""
+
+    id: str
+    """ "platform:native"."""
+    created_at: datetime
+    """Event time, UTC."""
+    platform: str = "weathervane"
+    author: Author | None = None
+    lang: str | None = None
+    """BCP 47."""
+    text: str | None = None
+    media: tuple[Media, ...] = ()
+    reply_to: str | None = None
+    repost_of: str | None = None
+    url: str | None = None
+    deleted: bool = False
+
+
+class IngestedPost(Post, frozen=True, omit_defaults=True, kw_only=True):
+    """A Post as it stands in `posts`: media made small, tracks matched."""
+
+    tracks: tuple[str, ...] = ()
+
+    def inline(self, kind: MediaKind) -> bytes | None:
+        """The bytes of the first attachment of this kind that has any."""
+        return next((m.data for m in self.media if m.kind == kind and m.data), None)
+
+
+posts_decoder = msgspec.json.Decoder(IngestedPost)
+encoder = msgspec.json.Encoder()

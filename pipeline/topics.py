@@ -1,0 +1,92 @@
+"""The topics of the system in one place: partitions, keys, retention, sizes."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from pipeline.errors import ServerUnavailable
+from pipeline.settings import Settings
+
+RAW_PREFIX = "posts.raw."
+RAW_PATTERN = r"^posts\.raw\.[a-z0-9_-]+$"
+POSTS = "posts"
+SENTIMENT = "sentiment"
+ROLLUPS = "rollups"
+ALERTS = "alerts"
+PLATFORMS = ("weathervane", "bluesky", "mastodon", "x", "weibo")
+
+MAX_RECORD_BYTES = 2_000_000
+"""Largest record of a raw topic. Dead letters are the record and its error headers."""
+_DEAD_LETTER_ROOM = 100_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """How one topic is created."""
+
+    name: str
+    partitions: int
+    config: dict[str, str]
+
+
+def dead_letter_topic(topic: str) -> str:
+    """Where records of `topic` go that cannot be processed."""
+    return f"{topic}.dlq"
+
+
+def topic_specs(settings: Settings) -> list[TopicSpec]:
+    """Every topic with its settings. `posts` and `sentiment` are partitioned alike."""
+    kept = _retention(settings.retention_hours)
+    letters = _retention(settings.dead_letter_retention_hours)
+    raw = [f"{RAW_PREFIX}{platform}" for platform in PLATFORMS]
+    specs = [TopicSpec(name, settings.partitions, kept) for name in (*raw, POSTS, SENTIMENT)]
+    specs.append(TopicSpec(ROLLUPS, settings.partitions, kept))
+    specs.append(TopicSpec(ALERTS, 1, {"cleanup.policy": "compact"}))
+    with_room = letters | {"max.message.bytes": str(MAX_RECORD_BYTES + _DEAD_LETTER_ROOM)}
+    specs += [TopicSpec(dead_letter_topic(name), 1, with_room) for name in (*raw, POSTS, SENTIMENT)]
+    return specs
+
+
+def create_topics(settings: Settings) -> list[str]:
+    """Create those topics that are missing; the names of those created.
+
+    Raises:
+        ServerUnavailable: Kafka does not answer, or refuses.
+    """
+    try:
+        admin = KafkaAdminClient(**settings.kafka_options())
+    except KafkaError as error:
+        raise ServerUnavailable(f"Kafka does not answer at {settings.kafka}: {error}") from error
+    try:
+        existing = set(admin.list_topics())
+        missing = [spec for spec in topic_specs(settings) if spec.name not in existing]
+        for spec in missing:
+            _create(admin, spec, settings.replication)
+        return [spec.name for spec in missing]
+    except KafkaError as error:
+        raise ServerUnavailable(f"Kafka refused to create topics: {error}") from error
+    finally:
+        admin.close()
+
+
+def _create(admin: KafkaAdminClient, spec: TopicSpec, replication: int) -> None:
+    new = NewTopic(spec.name, spec.partitions, replication, topic_configs=spec.config)
+    try:
+        admin.create_topics([new])
+    except TopicAlreadyExistsError:
+        log.info("topic %s was created by another process", spec.name)
+
+
+def _retention(hours: float) -> dict[str, str]:
+    return {
+        "retention.ms": str(int(hours * 3_600_000)),
+        "max.message.bytes": str(MAX_RECORD_BYTES),
+        "message.timestamp.type": "CreateTime",
+    }

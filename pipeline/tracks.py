@@ -1,0 +1,164 @@
+"""Tracks: what is monitored, as terms, hashtags, authors, languages and platforms in TOML."""
+
+from __future__ import annotations
+
+import logging
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from pipeline.errors import SettingsError
+from pipeline.post import Post
+
+ALL = "all"
+"""The track that every post is in."""
+
+log = logging.getLogger(__name__)
+
+
+class Track(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A post is in the track when every condition that is given holds.
+
+    `any`, `all` and `none` are terms or phrases, compared without case and width. A term of
+    letters matches whole words; Chinese has no word boundaries, so there it matches anywhere.
+    """
+
+    name: str
+    any: tuple[str, ...] = ()
+    all: tuple[str, ...] = ()
+    none: tuple[str, ...] = ()
+    hashtags: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    track: tuple[Track, ...] = ()
+
+
+class TrackMatcher:
+    """The tracks, compiled. Immutable: a change of tracks makes a new matcher."""
+
+    def __init__(self, tracks: Iterable[Track] = ()) -> None:
+        self._tracks = [_Compiled(track) for track in tracks if track.name != ALL]
+        self.names = (ALL, *(compiled.track.name for compiled in self._tracks))
+
+    def match(self, post: Post) -> tuple[str, ...]:
+        """Names of the tracks that the post is in, `all` first."""
+        if not self._tracks:
+            return (ALL,)
+        text = fold_text(post.text or "")
+        return (ALL, *(c.track.name for c in self._tracks if c.matches(post, text)))
+
+
+class TrackFile:
+    """A TOML file of `[[track]]` tables, read again whenever it changes.
+
+    A file that became unreadable is reported and the tracks before it stay in force.
+
+    Raises:
+        SettingsError: on the first read, where there is nothing to fall back to.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._seen: tuple[int, int] | None = None
+        self.matcher = TrackMatcher()
+        if path is not None:
+            self._seen = self._stamp(path)
+            self.matcher = TrackMatcher(load_tracks(path))
+
+    def current(self) -> TrackMatcher:
+        """The matcher in force now: one `stat` a call."""
+        if self._path is None:
+            return self.matcher
+        stamp = self._stamp(self._path)
+        if stamp != self._seen:
+            self._seen = stamp
+            try:
+                self.matcher = TrackMatcher(load_tracks(self._path))
+                log.info("tracks are now: %s", ", ".join(self.matcher.names))
+            except SettingsError as error:
+                log.error("%s; the tracks before this change stay in force", error)
+        return self.matcher
+
+    @staticmethod
+    def _stamp(path: Path) -> tuple[int, int] | None:
+        try:
+            stat = path.stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_size
+
+
+def load_tracks(path: Path) -> tuple[Track, ...]:
+    """Read the tracks of a TOML file.
+
+    Raises:
+        SettingsError: with the file and what is wrong in it.
+    """
+    try:
+        tracks = msgspec.toml.decode(path.read_bytes(), type=_File).track
+    except OSError as error:
+        raise SettingsError(f"tracks: cannot read {path}: {error.strerror}") from error
+    except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"tracks: {path}: {error}") from error
+    names = [track.name for track in tracks]
+    for name in names:
+        if not re.fullmatch(r"[\w .&+-]{1,64}", name):
+            raise SettingsError(
+                f"tracks: {path}: {name!r} is no name: use 1-64 letters, digits, spaces, . & + - _"
+            )
+        if names.count(name) > 1:
+            raise SettingsError(f"tracks: {path}: {name!r} is there twice")
+    return tracks
+
+
+def fold_text(text: str) -> str:
+    """Text without differences of case, width and compatibility forms (NFKC, casefold)."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+class _Compiled:
+    def __init__(self, track: Track) -> None:
+        self.track = track
+        self._any = [_pattern(track.any)] if track.any else []
+        self._any += [_pattern(f"#{tag.lstrip('#')}" for tag in track.hashtags)] * bool(
+            track.hashtags
+        )
+        self._all = [_pattern([term]) for term in track.all]
+        self._none = _pattern(track.none) if track.none else None
+        self._authors = frozenset(track.authors)
+        self._languages = frozenset(language.lower() for language in track.languages)
+        self._platforms = frozenset(track.platforms)
+
+    def matches(self, post: Post, text: str) -> bool:
+        """Whether the post, with its folded text, is in the track."""
+        if self._platforms and post.platform not in self._platforms:
+            return False
+        if self._languages and (post.lang or "").split("-")[0].lower() not in self._languages:
+            return False
+        if self._authors:
+            author = post.author
+            if author is None or not self._authors & {author.id, author.name}:
+                return False
+        if self._any and not any(pattern.search(text) for pattern in self._any):
+            return False
+        if self._none is not None and self._none.search(text):
+            return False
+        return all(pattern.search(text) for pattern in self._all)
+
+
+def _pattern(terms: Iterable[str]) -> re.Pattern[str]:
+    alternatives = []
+    for term in terms:
+        folded = fold_text(term.strip())
+        start = r"(?<![^\W_])" if folded[:1].isascii() and folded[:1].isalnum() else ""
+        end = r"(?![^\W_])" if folded[-1:].isascii() and folded[-1:].isalnum() else ""
+        alternatives.append(start + re.escape(folded) + end)
+    return re.compile("|".join(alternatives))
