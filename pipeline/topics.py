@@ -88,5 +88,5 @@ def _retention(hours: float) -> dict[str, str]:
     return {
         "retention.ms": str(int(hours * 3_600_000)),
         "max.message.bytes": str(MAX_RECORD_BYTES),
-        "message.timestamp.type": "CreateTime",
+        "message.timestamp.type": "LogAppendTime",
     }

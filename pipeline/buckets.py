@@ -1,0 +1,207 @@
+"""What is counted: sentiment events summed into bucket deltas. Pure: no clock, no store."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from pipeline.event import SentimentEvent
+from pipeline.times import epoch_ms
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+LEVELS = {"m": MINUTE, "h": HOUR, "d": DAY}
+"""Bucket widths in seconds, each kept on its own so that long ranges stay cheap to read."""
+SENTIMENT_SCALE = 10_000
+"""Sentiment is summed as a whole number of these parts: integer sums are exact in any order."""
+FUTURE_MS = 300_000
+"""A post dated further ahead of its arrival than this does not move the watermark."""
+EXEMPLARS_A_BUCKET = 8
+NEWEST_KEPT = 50
+
+
+class Counts(msgspec.Struct):
+    """Sums over some posts."""
+
+    posts: int = 0
+    emotions: dict[str, int] = {}
+    """Posts by dominant emotion."""
+    polarity: dict[str, int] = {}
+    """Posts by most probable polarity."""
+    joint: dict[str, int] = {}
+    """Posts by "emotion|polarity"."""
+    platforms: dict[str, int] = {}
+    languages: dict[str, int] = {}
+    late: int = 0
+    abstained: int = 0
+    sentiment: float = 0.0
+    """Mean over the posts, -1 to 1; 0 where there are none."""
+
+
+class Bucket(msgspec.Struct):
+    """The counts of one stretch of event time; `start` in epoch seconds."""
+
+    start: int
+    counts: Counts
+
+
+class Exemplar(msgspec.Struct, frozen=True):
+    """A post worth showing: what was said of it, and where in `posts` it stands."""
+
+    id: str
+    created_at: int
+    """Epoch milliseconds."""
+    lang: str | None
+    platform: str
+    dominant: str
+    polarity: str
+    confidence: float
+    sentiment: float
+    modalities: tuple[str, ...]
+    conflict: float
+    abstained: bool
+    partition: int | None
+    offset: int | None
+
+
+class Scored(NamedTuple):
+    """One event as read from `sentiment`."""
+
+    event: SentimentEvent
+    offset: int
+    timestamp: int
+    """Kafka's time of the record, epoch milliseconds: orders the horizon of duplicates."""
+    received: int | None
+    post_partition: int | None
+    post_offset: int | None
+
+
+class BucketKey(NamedTuple):
+    """Names one bucket: a level of LEVELS, its start in epoch seconds, a track."""
+
+    level: str
+    start: int
+    track: str
+
+
+Fields = dict[str, int]
+
+
+@dataclass(slots=True)
+class Deltas:
+    """What a batch adds. Every field is a sum or a bounded set: order within it is free."""
+
+    buckets: dict[BucketKey, Fields] = field(default_factory=dict)
+    totals: dict[str, Fields] = field(default_factory=dict)
+    by_bucket: dict[tuple[str, int], list[Exemplar]] = field(default_factory=dict)
+    newest: dict[tuple[str, str], list[Exemplar]] = field(default_factory=dict)
+    late: int = 0
+    watermark: int = 0
+    """Highest event time so far, epoch milliseconds."""
+
+
+def sum_deltas(batch: Iterable[Scored], watermark: int, lateness_ms: int) -> Deltas:
+    """Sum a batch of distinct events, starting from the watermark that was stored before it."""
+    buckets: dict[BucketKey, Fields] = defaultdict(lambda: defaultdict(int))
+    totals: dict[str, Fields] = defaultdict(lambda: defaultdict(int))
+    by_bucket: dict[tuple[str, int], list[Exemplar]] = defaultdict(list)
+    newest: dict[tuple[str, str], list[Exemplar]] = defaultdict(list)
+    late_posts = 0
+    for scored in batch:
+        event = scored.event
+        created = epoch_ms(event.created_at)
+        late = created < watermark - lateness_ms
+        late_posts += late
+        if created <= scored.timestamp + FUTURE_MS:
+            watermark = max(watermark, created)
+        fields = _fields(event, late)
+        exemplar = _exemplar(scored, created)
+        seconds = created // 1000
+        for track in event.tracks:
+            targets = [totals[track]]
+            for level, width in LEVELS.items():
+                targets.append(buckets[BucketKey(level, seconds - seconds % width, track)])
+            for target in targets:
+                for name, amount in fields:
+                    target[name] += amount
+            by_bucket[track, seconds - seconds % MINUTE].append(exemplar)
+            newest[track, event.dominant].append(exemplar)
+    for kept in by_bucket.values():
+        kept.sort(key=lambda e: -e.confidence)
+        del kept[EXEMPLARS_A_BUCKET:]
+    for kept in newest.values():
+        kept.sort(key=lambda e: -e.created_at)
+        del kept[NEWEST_KEPT:]
+    return Deltas(buckets, totals, by_bucket, newest, late_posts, watermark)
+
+
+def counts_of(fields: Sequence[Fields]) -> Counts:
+    """The counts that the stored fields of the same bucket, one set a partition, add up to."""
+    counts = Counts()
+    sentiment = 0
+    for name, amount in ((n, a) for part in fields for n, a in part.items()):
+        kind, _, value = name.partition(":")
+        if kind == "n":
+            counts.posts += amount
+        elif kind == "j":
+            emotion, _, polarity = value.partition("|")
+            _add(counts.joint, value, amount)
+            _add(counts.emotions, emotion, amount)
+            _add(counts.polarity, polarity, amount)
+        elif kind == "p":
+            _add(counts.platforms, value, amount)
+        elif kind == "l":
+            _add(counts.languages, value, amount)
+        elif kind == "late":
+            counts.late += amount
+        elif kind == "abstained":
+            counts.abstained += amount
+        elif kind == "s":
+            sentiment += amount
+    if counts.posts:
+        counts.sentiment = sentiment / SENTIMENT_SCALE / counts.posts
+    return counts
+
+
+def _add(into: dict[str, int], name: str, amount: int) -> None:
+    into[name] = into.get(name, 0) + amount
+
+
+def _fields(event: SentimentEvent, late: bool) -> list[tuple[str, int]]:
+    language = (event.lang or "und").split("-")[0].lower()
+    if not (language.isascii() and language.isalpha() and len(language) <= 3):
+        language = "und"
+    fields = [
+        ("n", 1),
+        (f"j:{event.dominant}|{event.polarity.dominant}", 1),
+        (f"p:{event.platform}", 1),
+        (f"l:{language}", 1),
+        ("s", round(event.sentiment * SENTIMENT_SCALE)),
+    ]
+    if late:
+        fields.append(("late", 1))
+    if event.abstained:
+        fields.append(("abstained", 1))
+    return fields
+
+
+def _exemplar(scored: Scored, created: int) -> Exemplar:
+    event = scored.event
+    return Exemplar(
+        id=event.id,
+        created_at=created,
+        lang=event.lang,
+        platform=event.platform,
+        dominant=event.dominant,
+        polarity=event.polarity.dominant,
+        confidence=event.confidence,
+        sentiment=event.sentiment,
+        modalities=event.modalities,
+        conflict=event.conflict,
+        abstained=event.abstained,
+        partition=scored.post_partition,
+        offset=scored.post_offset,
+    )

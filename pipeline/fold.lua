@@ -1,0 +1,53 @@
+-- Apply one batch of one partition of `sentiment`, all or nothing.
+--
+-- KEYS[1] position hash, KEYS[2] change stream, KEYS[3] set of tracks, KEYS[4..] the rest.
+-- ARGV[1] the offset that the caller believes is stored ("" for none).
+-- ARGV[2] the plan, MessagePack: {
+--   position = {field, value, ...}, tracks = {name, ...}, changes = {text, ...},
+--   counters = {{key index, seconds to live or 0, field, delta, ...}, ...},
+--   seen     = {{key index, seconds to live, id, ...}, ...},
+--   bounded  = {{key index, seconds to live, members kept, score, member, ...}, ...} }
+--
+-- Returns {1, new offset} where applied, {0, stored offset or ""} where the position is another:
+-- the caller is a zombie, repeats itself, or the store came back with an older snapshot.
+
+local stored = redis.call('HGET', KEYS[1], 'offset') or ''
+if stored ~= ARGV[1] then
+  return {0, stored}
+end
+
+local plan = cmsgpack.unpack(ARGV[2])
+
+for _, row in ipairs(plan.counters) do
+  local key = KEYS[row[1]]
+  for i = 3, #row, 2 do
+    redis.call('HINCRBY', key, row[i], row[i + 1])
+  end
+  if row[2] > 0 then redis.call('EXPIRE', key, row[2]) end
+end
+
+for _, row in ipairs(plan.seen) do
+  local key = KEYS[row[1]]
+  for i = 3, #row do
+    redis.call('SADD', key, row[i])
+  end
+  redis.call('EXPIRE', key, row[2])
+end
+
+for _, row in ipairs(plan.bounded) do
+  local key = KEYS[row[1]]
+  for i = 4, #row, 2 do
+    redis.call('ZADD', key, row[i], row[i + 1])
+  end
+  redis.call('ZREMRANGEBYRANK', key, 0, -row[3] - 1)
+  redis.call('EXPIRE', key, row[2])
+end
+
+for _, name in ipairs(plan.tracks) do
+  redis.call('SADD', KEYS[3], name)
+end
+for _, text in ipairs(plan.changes) do
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', 1000, '*', 'c', text)
+end
+redis.call('HSET', KEYS[1], unpack(plan.position))
+return {1, redis.call('HGET', KEYS[1], 'offset')}

@@ -1,0 +1,207 @@
+"""The exact fold: the only writer of the counters.
+
+Guarantee. The counters of a partition are a function of the records before its stored position,
+whatever dies and however often a batch is repeated: one Lua call compares the stored position
+with the expected one, applies the batch and stores the new position, all or nothing. A call that
+a client library repeats after a time-out is refused, as is one of a zombie.
+
+Not guaranteed: that the position never goes back. A store restored from an older snapshot is
+older; the caller then reads `sentiment` again from the stored position.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+import redis
+
+from pipeline.buckets import (
+    EXEMPLARS_A_BUCKET,
+    NEWEST_KEPT,
+    Deltas,
+    Exemplar,
+    Scored,
+    sum_deltas,
+)
+from pipeline.keys import Keys, member_of
+
+_GENERATIONS = 3
+"""Two whole generations and the current one are looked at: the horizon is never shorter than
+stated, and at most half longer."""
+_LIFE = {"m": 8 * 86_400, "h": 100 * 86_400, "d": 0}
+"""Seconds that a bucket of each level outlives its last write; 0 for ever."""
+_CHANGES_A_ENTRY = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a partition stands in the store; `offset` is None where nothing is stored."""
+
+    offset: int | None = None
+    watermark: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """The answer to one fold. Where it was refused, `position` is what is stored."""
+
+    applied: bool
+    position: Position
+    counted: int = 0
+    duplicates: int = 0
+    late: int = 0
+
+
+class Folder:
+    """Folds batches of `sentiment` into the store.
+
+    `lateness_ms` and `dedupe_ms` must be the same in all aggregators of one namespace.
+    """
+
+    def __init__(
+        self, client: redis.Redis, lateness_ms: int, dedupe_ms: int, namespace: str = "wv"
+    ) -> None:
+        self._client = client
+        self._lateness_ms = lateness_ms
+        self._generation_ms = max(1, dedupe_ms // (_GENERATIONS - 1))
+        self._namespace = namespace
+        self._fold = client.register_script(_script("fold.lua"))
+        self._seen = client.register_script(_script("seen.lua"))
+
+    def position(self, partition: int) -> Position:
+        """What the store holds for the partition, and a note that the partition exists."""
+        keys = Keys(self._namespace, partition)
+        self._client.sadd(f"{self._namespace}:partitions", partition)
+        offset, watermark = self._client.hmget(keys.position, ["offset", "watermark"])
+        return Position(None if offset is None else int(offset), int(watermark or 0))
+
+    def fold(
+        self,
+        partition: int,
+        expected: Position,
+        batch: Sequence[Scored],
+        next_offset: int,
+        now_ms: int,
+    ) -> Folded:
+        """Apply a batch that begins at `expected` and ends before `next_offset`."""
+        keys = Keys(self._namespace, partition)
+        fresh, seen = self._without_duplicates(keys, batch)
+        deltas = sum_deltas(fresh, expected.watermark, self._lateness_ms)
+        plan = _Plan(keys)
+        plan.count(deltas)
+        plan.keep(deltas)
+        plan.remember(seen, 4 * self._generation_ms // 1000)
+        duplicates = len(batch) - len(fresh)
+        own = {"duplicates": duplicates, "late": deltas.late, "events": len(fresh)}
+        plan.counters.append([1, 0, *_flat(own)])
+        state: dict[str, int] = {"offset": next_offset, "watermark": deltas.watermark}
+        received = [scored.received for scored in batch if scored.received is not None]
+        if received:
+            state["delay_ms"] = max(0, now_ms - received[-1])
+        answer = self._fold(
+            keys=plan.keys,
+            args=["" if expected.offset is None else expected.offset, plan.encode(deltas, state)],
+        )
+        applied, stored = bool(answer[0]), answer[1]
+        if applied:
+            position = Position(next_offset, deltas.watermark)
+            return Folded(True, position, len(fresh), duplicates, deltas.late)
+        return Folded(False, self.position(partition) if stored else Position())
+
+    def _without_duplicates(
+        self, keys: Keys, batch: Sequence[Scored]
+    ) -> tuple[list[Scored], dict[str, list[int]]]:
+        """The events not counted before, and their ids by the set that will hold them.
+
+        What is read here cannot change before the fold: only a fold changes it, and one in
+        between moves the position, so that this one is refused.
+        """
+        if not batch:
+            return [], {}
+        members = [member_of(scored.event.id) for scored in batch]
+        sets: list[str] = []
+        for scored, member in zip(batch, members, strict=True):
+            now = scored.timestamp // self._generation_ms
+            sets += [keys.seen(now - back, member) for back in range(_GENERATIONS)]
+        digits = self._seen(keys=sets, args=[_GENERATIONS, *members])
+        fresh: list[Scored] = []
+        added: dict[str, list[int]] = {}
+        within: set[int] = set()
+        for index, (scored, member) in enumerate(zip(batch, members, strict=True)):
+            if digits[index : index + 1] in ("1", b"1") or member in within:
+                continue
+            within.add(member)
+            fresh.append(scored)
+            added.setdefault(sets[index * _GENERATIONS], []).append(member)
+        return fresh, added
+
+
+class _Plan:
+    """The arguments of one call of fold.lua."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._names = keys
+        self.keys = [keys.position, keys.changes, keys.tracks]
+        self.counters: list[list[Any]] = []
+        self._seen: list[list[Any]] = []
+        self._bounded: list[list[Any]] = []
+
+    def _index(self, key: str) -> int:
+        self.keys.append(key)
+        return len(self.keys)
+
+    def count(self, deltas: Deltas) -> None:
+        for key, fields in deltas.buckets.items():
+            index = self._index(self._names.bucket(key))
+            self.counters.append([index, _LIFE[key.level], *_flat(fields)])
+        for track, fields in deltas.totals.items():
+            self.counters.append([self._index(self._names.total(track)), 0, *_flat(fields)])
+
+    def keep(self, deltas: Deltas) -> None:
+        for (track, minute), kept in deltas.by_bucket.items():
+            index = self._index(self._names.exemplars(track, minute))
+            row = [index, _LIFE["m"], EXEMPLARS_A_BUCKET]
+            self._bounded.append(row + _members((e.confidence, e) for e in kept))
+        for (track, emotion), kept in deltas.newest.items():
+            index = self._index(self._names.newest(track, emotion))
+            row = [index, _LIFE["m"], NEWEST_KEPT]
+            self._bounded.append(row + _members((e.created_at, e) for e in kept))
+
+    def remember(self, seen: dict[str, list[int]], life: int) -> None:
+        for key, members in seen.items():
+            self._seen.append([self._index(key), max(1, life), *map(str, members)])
+
+    def encode(self, deltas: Deltas, state: dict[str, int]) -> bytes:
+        minutes = sorted({f"{k.start} {k.track}" for k in deltas.buckets if k.level == "m"})
+        chunks = range(0, len(minutes), _CHANGES_A_ENTRY)
+        plan = {
+            "position": [text for pair in state.items() for text in map(str, pair)],
+            "tracks": list(deltas.totals),
+            "changes": ["\n".join(minutes[at : at + _CHANGES_A_ENTRY]) for at in chunks],
+            "counters": self.counters,
+            "seen": self._seen,
+            "bounded": self._bounded,
+        }
+        return msgspec.msgpack.encode(plan)
+
+
+def _flat(fields: dict[str, int]) -> list[Any]:
+    return [part for pair in fields.items() if pair[1] for part in pair]
+
+
+def _members(scored: Iterable[tuple[float, Exemplar]]) -> list[Any]:
+    return [
+        part
+        for score, exemplar in scored
+        for part in (score, msgspec.json.encode(exemplar).decode())
+    ]
+
+
+@functools.cache
+def _script(name: str) -> str:
+    return files("pipeline").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,225 @@
+"""Reading the live aggregates. Every read sums over the partitions; nothing here writes."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import redis
+
+from pipeline.buckets import LEVELS, MINUTE, Bucket, BucketKey, Counts, Exemplar, counts_of
+from pipeline.errors import WeathervaneError
+from pipeline.event import Emotion
+from pipeline.keys import Keys
+
+_EMOTIONS: tuple[str, ...] = Emotion.__args__  # type: ignore[attr-defined]
+_exemplars = msgspec.json.Decoder(Exemplar)
+
+
+class CursorTrimmed(WeathervaneError):
+    """Changes after the cursor are no longer kept, or the store is another: read a snapshot."""
+
+
+class Freshness(msgspec.Struct):
+    """How current the store is."""
+
+    last_event_ms: int | None
+    """Newest event time counted, epoch milliseconds."""
+    delay_seconds: float | None
+    """From the arrival of a post in Kafka to its being counted, for the newest batch."""
+    positions: dict[int, int]
+    """Next offset of `sentiment` by partition."""
+    events: int
+    duplicates: int
+    late: int
+
+
+class Store:
+    """The aggregates of one namespace. Thread-safe.
+
+    Raises redis-py's errors where the store does not answer.
+    """
+
+    def __init__(self, client: redis.Redis, namespace: str = "wv") -> None:
+        self._client = client
+        self._namespace = namespace
+
+    @classmethod
+    def connect(cls, url: str, namespace: str = "wv") -> Store:
+        """A store at a `redis://` or `rediss://` URL; nothing is sent yet."""
+        return cls(connect(url), namespace)
+
+    def ping(self) -> bool:
+        """Whether the store answers."""
+        try:
+            return bool(self._client.ping())
+        except redis.RedisError:
+            return False
+
+    def tracks(self) -> list[str]:
+        """Names of the tracks that ever had a post, `all` first."""
+        sets = self._pipeline(("SMEMBERS", keys.tracks) for keys in self._partitions())
+        names = {name.decode() for members in sets for name in members}
+        return sorted(names, key=lambda name: (name != "all", name))
+
+    def totals(self, tracks: Sequence[str] | None = None) -> dict[str, Counts]:
+        """Counts over all time, of the given tracks or of every one."""
+        names = self.tracks() if tracks is None else list(tracks)
+        partitions = self._partitions()
+        rows = self._fields(keys.total(name) for name in names for keys in partitions)
+        width = len(partitions)
+        return {
+            name: counts_of(rows[at * width : (at + 1) * width]) for at, name in enumerate(names)
+        }
+
+    def series(self, track: str, start: int, end: int, step: int) -> list[Bucket]:
+        """The buckets of [start, end) that hold posts, each `step` seconds wide.
+
+        `step` is a multiple of 60; the widest stored level that divides it is read. Buckets begin
+        at multiples of `step` in UTC.
+        """
+        level = max((name for name in LEVELS if step % LEVELS[name] == 0), key=LEVELS.__getitem__)
+        width = LEVELS[level]
+        starts = range(start - start % step, end, width)
+        partitions = self._partitions()
+        rows = self._fields(
+            keys.bucket(BucketKey(level, at, track)) for at in starts for keys in partitions
+        )
+        grouped: dict[int, list[dict[str, int]]] = {}
+        for index, fields in enumerate(rows):
+            if fields:
+                at = starts[index // len(partitions)]
+                grouped.setdefault(at - at % step, []).append(fields)
+        return [Bucket(at, counts_of(fields)) for at, fields in sorted(grouped.items())]
+
+    def buckets(self, track: str, starts: Sequence[int]) -> list[Bucket]:
+        """The minute buckets that begin at `starts`, empty ones included."""
+        partitions = self._partitions()
+        rows = self._fields(
+            keys.bucket(BucketKey("m", at, track)) for at in starts for keys in partitions
+        )
+        width = len(partitions)
+        return [
+            Bucket(at, counts_of(rows[index * width : (index + 1) * width]))
+            for index, at in enumerate(starts)
+        ]
+
+    def exemplars(self, track: str, emotion: str | None, limit: int) -> list[Exemplar]:
+        """The newest posts of a track by event time, of one dominant emotion or of all."""
+        emotions = _EMOTIONS if emotion is None else (emotion,)
+        keys = [keys.newest(track, name) for keys in self._partitions() for name in emotions]
+        found = self._pipeline(("ZREVRANGE", key, 0, limit - 1) for key in keys)
+        return heapq.nlargest(limit, self._decoded(found), key=lambda e: e.created_at)
+
+    def bucket_exemplars(self, track: str, minute: int) -> list[Exemplar]:
+        """The posts kept for one minute bucket, the most confident first."""
+        keys = [keys.exemplars(track, minute - minute % MINUTE) for keys in self._partitions()]
+        found = self._pipeline(("ZREVRANGE", key, 0, -1) for key in keys)
+        return sorted(self._decoded(found), key=lambda e: -e.confidence)
+
+    def changes(self, cursor: str = "") -> tuple[list[tuple[str, int]], str]:
+        """Which (track, minute start) changed after the cursor, and the cursor after them.
+
+        An empty cursor stands for now: no changes, and the cursor to go on from.
+
+        Raises:
+            CursorTrimmed: the cursor is no cursor, or older than what is kept.
+        """
+        partitions = self._partitions()
+        lasts = self._pipeline(("XREVRANGE", k.changes, "+", "-", "COUNT", 1) for k in partitions)
+        ends = [entries[0][0].decode() if entries else "0-0" for entries in lasts]
+        new_cursor = "_".join(
+            f"{keys.partition}.{end}" for keys, end in zip(partitions, ends, strict=True)
+        )
+        if not cursor:
+            return [], new_cursor
+        after = _parse_cursor(cursor)
+        self._check_cursor(partitions, after, ends)
+        moved = [k for k, end in zip(partitions, ends, strict=True) if after[k.partition] != end]
+        streams = self._pipeline(
+            ("XRANGE", k.changes, f"({after[k.partition]}", ends[partitions.index(k)])
+            for k in moved
+        )
+        changed: dict[tuple[str, int], None] = {}
+        for entries in streams:
+            for _, fields in entries:
+                for line in fields[1].decode().split("\n") if fields else ():
+                    minute, _, track = line.partition(" ")
+                    changed[track, int(minute)] = None
+        return list(changed), new_cursor
+
+    def freshness(self) -> Freshness:
+        """How current the store is, over all partitions."""
+        partitions = self._partitions()
+        names = ("offset", "watermark", "delay_ms", "events", "duplicates", "late")
+        rows = self._pipeline(("HMGET", keys.position, *names) for keys in partitions)
+        known = [
+            (keys.partition, [int(value or 0) for value in row])
+            for keys, row in zip(partitions, rows, strict=True)
+            if row[0] is not None
+        ]
+        newest = max((values[1] for _, values in known), default=0)
+        return Freshness(
+            last_event_ms=newest or None,
+            delay_seconds=max((v[2] / 1000 for _, v in known if v[3]), default=None),
+            positions={partition: values[0] for partition, values in known},
+            events=sum(values[3] for _, values in known),
+            duplicates=sum(values[4] for _, values in known),
+            late=sum(values[5] for _, values in known),
+        )
+
+    def _partitions(self) -> list[Keys]:
+        members: Any = self._client.smembers(f"{self._namespace}:partitions")
+        return [Keys(self._namespace, partition) for partition in sorted(map(int, members))]
+
+    def _check_cursor(self, partitions: list[Keys], after: dict[int, str], ends: list[str]) -> None:
+        if set(after) != {keys.partition for keys in partitions}:
+            raise CursorTrimmed("the cursor is of another set of partitions")
+        firsts = self._pipeline(("XRANGE", k.changes, "-", "+", "COUNT", 1) for k in partitions)
+        for keys, entries, end in zip(partitions, firsts, ends, strict=True):
+            cursor = _stream_id(after[keys.partition])
+            first = _stream_id(entries[0][0].decode()) if entries else (0, 0)
+            if cursor > _stream_id(end) or (cursor < first and cursor != (0, 0)):
+                raise CursorTrimmed("the changes after the cursor are no longer kept")
+
+    def _fields(self, keys: Iterable[str]) -> list[dict[str, int]]:
+        rows = self._pipeline(("HGETALL", key) for key in keys)
+        return [
+            {row[i].decode(): int(row[i + 1]) for i in range(0, len(row), 2)} if row else {}
+            for row in rows
+        ]
+
+    def _pipeline(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
+        pipe = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipe.execute_command(*command)  # type: ignore[no-untyped-call]
+        return list(pipe.execute())
+
+    @staticmethod
+    def _decoded(found: list[Any]) -> list[Exemplar]:
+        return [_exemplars.decode(member) for members in found for member in members]
+
+
+def connect(url: str) -> redis.Redis:
+    """A client with the time-outs that every process uses (seconds)."""
+    return redis.Redis.from_url(
+        url, socket_timeout=10, socket_connect_timeout=5, health_check_interval=30, protocol=2
+    )
+
+
+def _parse_cursor(cursor: str) -> dict[int, str]:
+    try:
+        pairs = (part.split(".", 1) for part in cursor.split("_"))
+        positions = {int(partition): entry for partition, entry in pairs}
+        for entry in positions.values():
+            _stream_id(entry)
+    except ValueError as error:
+        raise CursorTrimmed(f"{cursor[:80]!r} is no cursor") from error
+    return positions
+
+
+def _stream_id(text: str) -> tuple[int, int]:
+    milliseconds, _, sequence = text.partition("-")
+    return int(milliseconds), int(sequence)
