@@ -145,7 +145,7 @@ class Store:
         changed: dict[tuple[str, int], None] = {}
         for entries in streams:
             for _, fields in entries:
-                for line in fields[1].decode().split("\n") if fields else ():
+                for line in fields[b"c"].decode().split("\n"):
                     minute, _, track = line.partition(" ")
                     changed[track, int(minute)] = None
         return list(changed), new_cursor
@@ -186,10 +186,7 @@ class Store:
 
     def _fields(self, keys: Iterable[str]) -> list[dict[str, int]]:
         rows = self._pipeline(("HGETALL", key) for key in keys)
-        return [
-            {row[i].decode(): int(row[i + 1]) for i in range(0, len(row), 2)} if row else {}
-            for row in rows
-        ]
+        return [{name.decode(): int(amount) for name, amount in row.items()} for row in rows]
 
     def _pipeline(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
         pipe = self._client.pipeline(transaction=False)
