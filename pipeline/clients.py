@@ -1,0 +1,84 @@
+"""Kafka clients as every worker makes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import KafkaError
+
+from pipeline.errors import ServerUnavailable
+from pipeline.settings import Settings
+from pipeline.topics import MAX_RECORD_BYTES
+
+_MEBIBYTE = 1 << 20
+_COMMON = {"reconnect_backoff_max_ms": 2000}
+
+
+def consumer(settings: Settings, group: str | None, **options: Any) -> KafkaConsumer:
+    """A consumer that commits nothing by itself and reads committed transactions only.
+
+    In a group it is a static member (KIP-345): a restart within the session time-out takes its
+    partitions back without a rebalance, and a second process of the same name is fenced.
+
+    Raises:
+        ServerUnavailable: Kafka does not answer.
+    """
+    member: dict[str, Any] = {}
+    if group is not None:
+        member = {
+            "group_id": group,
+            "group_instance_id": f"{group}-{settings.name}",
+            "session_timeout_ms": 10_000,
+            "heartbeat_interval_ms": 2_000,
+            "partition_assignment_strategy": (CooperativeStickyAssignor,),
+        }
+    defaults = {
+        "client_id": f"{group or 'reader'}-{settings.name}",
+        "auto_offset_reset": "earliest",
+        "enable_auto_commit": False,
+        "isolation_level": "read_committed",
+        "max_poll_records": settings.batch_records,
+        "max_partition_fetch_bytes": 4 * _MEBIBYTE,
+        "fetch_max_bytes": 16 * _MEBIBYTE,
+        "metadata_max_age_ms": 30_000,
+        "allow_auto_create_topics": False,
+    }
+    return _connected(
+        KafkaConsumer, settings, _COMMON | defaults | settings.kafka_options() | member | options
+    )
+
+
+def producer(settings: Settings, transactional_id: str | None = None) -> KafkaProducer:
+    """An idempotent producer, transactional where an id is given.
+
+    The id is the same after a restart, so that a new process ends what its predecessor left open
+    and fences it (KIP-98).
+
+    Raises:
+        ServerUnavailable: Kafka does not answer.
+    """
+    options: dict[str, Any] = {
+        # One record may be as large as the dead-letter topics take; the rest of the limit is
+        # room for the error headers.
+        "max_request_size": MAX_RECORD_BYTES + 100_000,
+        "batch_size": 256 * 1024,
+        "linger_ms": 5,
+        "compression_type": "lz4",
+        # The pauses inside a transaction are waits of this length (field measurement: 108 ms a
+        # transaction at the default 100, 10 ms at 5).
+        "retry_backoff_ms": 5,
+        "allow_auto_create_topics": False,
+        "client_id": transactional_id or f"producer-{settings.name}",
+    }
+    if transactional_id is not None:
+        options |= {"transactional_id": transactional_id, "transaction_timeout_ms": 30_000}
+    return _connected(KafkaProducer, settings, _COMMON | options | settings.kafka_options())
+
+
+def _connected(kind: Any, settings: Settings, options: dict[str, Any]) -> Any:
+    try:
+        return kind(**options)
+    except KafkaError as error:
+        raise ServerUnavailable(f"Kafka does not answer at {settings.kafka}: {error}") from error
