@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from pipeline.buckets import LEVELS, MINUTE, Bucket, BucketKey, Counts, Exemplar, counts_of
 from pipeline.errors import WeathervaneError
@@ -200,9 +202,18 @@ class Store:
 
 
 def connect(url: str) -> redis.Redis:
-    """A client with the time-outs that every process uses (seconds)."""
+    """A client with the time-outs that every process uses (seconds).
+
+    A command is repeated once, not redis-py's ten times: a fold that was applied is refused when
+    it is repeated, and a worker that waits for minutes in one call looks dead.
+    """
     return redis.Redis.from_url(
-        url, socket_timeout=10, socket_connect_timeout=5, health_check_interval=30, protocol=2
+        url,
+        socket_timeout=10,
+        socket_connect_timeout=5,
+        health_check_interval=30,
+        retry=Retry(ConstantBackoff(0.1), 1),
+        protocol=2,
     )
 
 

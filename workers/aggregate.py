@@ -1,0 +1,203 @@
+"""Aggregate: sentiment events into the store, exactly.
+
+The store's position is the truth; the group's committed offsets only show the lag. On assignment
+the consumer seeks to the stored position, after a refusal as well, and while idle the positions
+are compared once a second, so that a store that came back with an older snapshot is caught up.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import Any
+
+import msgspec
+import redis
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
+
+from pipeline.buckets import Scored
+from pipeline.clients import consumer
+from pipeline.event import event_decoder
+from pipeline.fold import Folder, Position
+from pipeline.headers import POST_OFFSET, POST_PARTITION, RECEIVED, header_int
+from pipeline.records import Record
+from pipeline.settings import Settings
+from pipeline.store import connect
+from pipeline.telemetry import Telemetry
+from pipeline.topics import SENTIMENT
+from workers.process import worker
+
+GROUP = "aggregate"
+CHECK_SECONDS = 1.0
+log = logging.getLogger(__name__)
+
+
+class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Folds what its consumer is assigned. `now_ms` is the clock, epoch milliseconds."""
+
+    def __init__(
+        self,
+        source: KafkaConsumer,
+        folder: Folder,
+        telemetry: Telemetry,
+        poll_seconds: float,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._source = source
+        self._folder = folder
+        self._telemetry = telemetry
+        self._poll_ms = int(poll_seconds * 1000)
+        self._now_ms = now_ms
+        self._positions: dict[TopicPartition, Position] = {}
+        self._checked = 0.0
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        """Forget the partitions: their positions are another's to move."""
+        for partition in revoked:
+            self._positions.pop(partition, None)
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        """Positions are read before the next fold (the store may not answer right now)."""
+        for partition in assigned:
+            self._positions.pop(partition, None)
+
+    def run(self, stop: threading.Event) -> None:
+        """Go round until `stop` is set. While the store does not answer, nothing is read."""
+        while not stop.is_set():
+            self._telemetry.progress()
+            try:
+                self._locate()
+                self._round()
+                self._telemetry.ready(True)
+            except redis.RedisError as error:
+                log.warning("the store does not answer, positions are read again: %r", error)
+                self._telemetry.ready(False, f"the store does not answer: {error}")
+                self._positions.clear()
+                stop.wait(1)
+
+    def _locate(self) -> None:
+        """Seek to the stored position wherever it is not known to be where the consumer is."""
+        now = time.monotonic()
+        check = now - self._checked >= CHECK_SECONDS
+        for partition in self._source.assignment():
+            known = self._positions.get(partition)
+            if known is not None and not check:
+                continue
+            stored = self._folder.position(partition.partition)
+            if known != stored:
+                self._seek(partition, stored)
+        if check:
+            self._checked = now
+
+    def _seek(self, partition: TopicPartition, stored: Position) -> None:
+        if stored.offset is None:
+            self._source.seek_to_beginning(partition)
+        else:
+            self._source.seek(partition, stored.offset)
+        self._positions[partition] = stored
+        log.info("partition %d: reading from %s", partition.partition, stored.offset)
+
+    def _round(self) -> None:
+        polled = self._source.poll(timeout_ms=self._poll_ms)
+        newest = None
+        for partition, records in polled.items():
+            # A partition that was assigned during this poll has no position yet, and is read
+            # from it in the next round.
+            if partition in self._positions:
+                self._fold(partition, records)
+                newest = records[-1].timestamp
+        self._commit()
+        self._report_lag(newest, bool(polled))
+
+    def _fold(self, partition: TopicPartition, records: Sequence[Record]) -> None:
+        self._telemetry.batch(len(records))
+        with self._telemetry.step("decode"):
+            batch = [scored for record in records if (scored := self._scored(record))]
+        with self._telemetry.step("fold"):
+            folded = self._folder.fold(
+                partition.partition,
+                self._positions[partition],
+                batch,
+                records[-1].offset + 1,
+                self._now_ms(),
+            )
+        if not folded.applied:
+            log.warning("partition %d: the store is elsewhere", partition.partition)
+            self._telemetry.count("refused", len(batch))
+            self._seek(partition, folded.position)
+            return
+        self._positions[partition] = folded.position
+        self._telemetry.count("ok", folded.counted)
+        self._telemetry.count("duplicate", folded.duplicates)
+        self._telemetry.count("late", folded.late)
+
+    def _scored(self, record: Record) -> Scored | None:
+        try:
+            event = event_decoder.decode(record.value or b"")
+        except msgspec.DecodeError as error:
+            log.error(
+                "%s-%d@%d is no sentiment event, left out: %s",
+                record.topic,
+                record.partition,
+                record.offset,
+                error,
+            )
+            self._telemetry.count("unreadable")
+            return None
+        headers = record.headers
+        return Scored(
+            event,
+            record.offset,
+            record.timestamp,
+            header_int(headers, RECEIVED),
+            header_int(headers, POST_PARTITION),
+            header_int(headers, POST_OFFSET),
+        )
+
+    def _commit(self) -> None:
+        """Tell the group where the store stands, for whoever watches the lag."""
+        offsets = {
+            partition: OffsetAndMetadata(position.offset, "", -1)
+            for partition, position in self._positions.items()
+            if position.offset is not None
+        }
+        if offsets and time.monotonic() - self._checked < self._poll_ms / 1000:
+            try:
+                self._source.commit_async(offsets)
+            except KafkaError as error:
+                log.warning("the lag shown is stale: %r", error)
+
+    def _report_lag(self, newest_ms: int | None, busy: bool) -> None:
+        behind = 0
+        for partition, position in self._positions.items():
+            end = self._source.highwater(partition)
+            if end is not None:
+                behind += max(0, end - (position.offset or 0))
+        # With nothing polled, what remains before the end is transaction markers.
+        self._telemetry.lag(behind if busy else 0, newest_ms)
+
+
+def run(settings: Settings, port: int) -> None:
+    """Run one aggregate worker until SIGTERM.
+
+    Raises:
+        WeathervaneError: a setting is wrong, or Kafka does not answer.
+    """
+    with (
+        worker(GROUP, settings, port) as (telemetry, stop),
+        closing(connect(settings.redis)) as client,
+        closing(consumer(settings, GROUP)) as source,
+    ):
+        folder = Folder(
+            client,
+            lateness_ms=int(settings.lateness_seconds * 1000),
+            dedupe_ms=int(settings.dedupe_hours * 3_600_000),
+        )
+        aggregate = Aggregate(source, folder, telemetry, settings.batch_seconds)
+        source.subscribe([SENTIMENT], listener=aggregate)
+        aggregate.run(stop)

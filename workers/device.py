@@ -1,0 +1,152 @@
+"""The device process: it holds the model and knows no Kafka.
+
+The feeder sends it batches of prepared items over a pipe and gets one answer an item. It is a
+process of its own so that a hang or a crash in the model costs no group membership and can be
+ended: a device that answers nothing in time is killed and replaced, and the batch is sent again.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from models.errors import ItemError, ModelError
+from models.prepare import Prepared
+from pipeline.errors import WeathervaneError
+
+LOAD_SECONDS = 120
+_STOP_SECONDS = 5
+log = logging.getLogger(__name__)
+
+
+class DeviceLost(WeathervaneError):
+    """The device process ended, or answered nothing in time."""
+
+
+class Device:
+    """The parent's side of the device process. Not thread-safe."""
+
+    def __init__(self, release: Path, device: str, timeout_seconds: float) -> None:
+        self._arguments = (release, device)
+        self._timeout = timeout_seconds
+        self._process: Any = None
+        self._pipe: Connection | None = None
+        self.model = ""
+        """name@hash of what the process has loaded."""
+
+    def __enter__(self) -> Device:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, for whoever watches it."""
+        return self._process.pid if self._process is not None else None
+
+    def start(self) -> None:
+        """Start the process and wait until the model is loaded.
+
+        Raises:
+            WeathervaneError: the model refuses to load; the text says why.
+        """
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, *self._arguments), name="device", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        answer = self._receive(LOAD_SECONDS)
+        if isinstance(answer, str):
+            self.model = answer
+            return
+        self.close()
+        raise WeathervaneError(f"the model cannot be loaded: {answer.reason}")
+
+    def close(self) -> None:
+        """End the process: by closing its pipe, then by force."""
+        if self._pipe is not None:
+            self._pipe.close()
+        if self._process is not None:
+            self._process.join(_STOP_SECONDS)
+            if self._process.is_alive():
+                self._process.kill()
+                self._process.join()
+        self._pipe, self._process = None, None
+
+    def predict(self, batch: Sequence[Prepared]) -> list[Any]:
+        """One `Prediction` or `ItemError` an item, in order.
+
+        A batch that the process dies of is sent once more whole and then in halves, so that only
+        the items that kill it are errors: k bad ones cost at most 2k·log2(n) passes more.
+
+        Raises:
+            WeathervaneError: the process cannot be started again.
+        """
+        if not batch:
+            return []
+        for _ in range(2):
+            try:
+                return self._ask(batch)
+            except DeviceLost as lost:
+                log.error("%s; starting a new one for %d items", lost, len(batch))
+                self._replace()
+        if len(batch) == 1:
+            return [ItemError("the model process ended, twice, on this post")]
+        half = len(batch) // 2
+        return self.predict(batch[:half]) + self.predict(batch[half:])
+
+    def _ask(self, batch: Sequence[Prepared]) -> list[Any]:
+        if self._pipe is None:
+            raise DeviceLost("there is no device process")
+        try:
+            self._pipe.send(list(batch))
+        except OSError as error:
+            raise DeviceLost(f"the device process is gone: {error}") from error
+        answer = self._receive(self._timeout)
+        if not isinstance(answer, list) or len(answer) != len(batch):
+            raise DeviceLost("the device process answered something else than was asked")
+        return answer
+
+    def _receive(self, seconds: float) -> Any:
+        assert self._pipe is not None  # noqa: S101  (only called between start and close)
+        try:
+            if not self._pipe.poll(seconds):
+                raise DeviceLost(f"the device process answered nothing for {seconds:.0f} s")
+            return self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise DeviceLost("the device process ended") from error
+
+    def _replace(self) -> None:
+        if self._process is not None and self._process.is_alive():
+            self._process.kill()
+        self.close()
+        self.start()
+
+
+def _serve(pipe: Connection, release: Path, device: str) -> None:
+    """The child: load, say so, then answer batches until the parent closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    from models.predictor import Predictor
+
+    try:
+        predictor = Predictor.load(release, device)
+    except ModelError as error:
+        pipe.send(ItemError(str(error)))
+        return
+    pipe.send(predictor.name)
+    while True:
+        try:
+            batch = pipe.recv()
+        except (EOFError, OSError):
+            return
+        pipe.send(predictor.predict(batch))

@@ -1,0 +1,135 @@
+"""Ingest: raw platform records to canonical posts with small, clean media."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import msgspec
+
+from pipeline.clients import consumer, producer
+from pipeline.delivery import Delivery
+from pipeline.errors import Unreadable
+from pipeline.headers import cloud_event
+from pipeline.media import CleanMedia, MediaCleaner, MediaError, RawMedia
+from pipeline.platforms import DECODERS
+from pipeline.post import IngestedPost, Media, Post, encoder
+from pipeline.records import Outgoing, Record, dead_letter
+from pipeline.settings import Settings
+from pipeline.telemetry import Telemetry
+from pipeline.topics import MAX_RECORD_BYTES, POSTS, RAW_PATTERN, RAW_PREFIX
+from pipeline.tracks import TrackFile
+from workers.process import worker
+
+GROUP = "ingest"
+MAX_CLEANED = 4
+"""Attachments of a post that are cleaned and kept inline; of further ones the reference stays."""
+_HEADER_ROOM = 20_000
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A record on its way: a post, or what is wrong with it, or neither (no post at all)."""
+
+    record: Record
+    post: Post | None = None
+    error: Unreadable | None = None
+
+
+class Ingest:
+    """The transform of raw records. Its only state is the media child and the tracks."""
+
+    def __init__(self, tracks: TrackFile, cleaner: MediaCleaner, telemetry: Telemetry) -> None:
+        self._tracks = tracks
+        self._cleaner = cleaner
+        self._telemetry = telemetry
+
+    def __call__(self, records: Sequence[Record]) -> list[Outgoing]:
+        """Answer each record with a post, a dead letter, or nothing where it is no post."""
+        with self._telemetry.step("decode"):
+            drafts = [_decoded(record) for record in records]
+        with self._telemetry.step("media"):
+            self._clean(drafts)
+        return [out for draft in drafts if (out := self._answer(draft)) is not None]
+
+    def _clean(self, drafts: list[_Draft]) -> None:
+        """Clean the inline media of all posts in one call of the child."""
+        places: list[tuple[_Draft, int]] = []
+        raw: list[RawMedia] = []
+        for draft in drafts:
+            for index, media in enumerate(draft.post.media[:MAX_CLEANED] if draft.post else ()):
+                if media.data is not None and media.kind != "video":
+                    places.append((draft, index))
+                    raw.append(RawMedia(media.kind, media.data))
+        cleaned = self._cleaner.clean(raw) if raw else []
+        results: dict[int, dict[int, CleanMedia]] = {}
+        for (draft, index), result in zip(places, cleaned, strict=True):
+            if isinstance(result, MediaError):
+                draft.error = draft.error or Unreadable(f"media[{index}]: {result.reason}")
+            else:
+                results.setdefault(id(draft), {})[index] = result
+        for draft in drafts:
+            if draft.post and draft.post.media and draft.error is None:
+                replaced = _replaced(draft.post.media, results.get(id(draft), {}))
+                draft.post = msgspec.structs.replace(draft.post, media=replaced)
+
+    def _answer(self, draft: _Draft) -> Outgoing | None:
+        record, post = draft.record, draft.post
+        if draft.error is None and post is not None and not post.deleted:
+            tracks = self._tracks.current().match(post)
+            ingested = IngestedPost(**msgspec.structs.asdict(post), tracks=tracks)
+            value = encoder.encode(ingested)
+            if len(value) <= MAX_RECORD_BYTES - _HEADER_ROOM:
+                self._telemetry.count("ok")
+                source = f"/weathervane/ingest/{post.platform}"
+                headers = cloud_event(
+                    "weathervane.post", source, post.id, record.headers, received=record.timestamp
+                )
+                return Outgoing(POSTS, post.id.encode(), value, headers)
+            draft.error = Unreadable(f"the post is {len(value)} bytes with its media made small")
+        if draft.error is not None:
+            self._telemetry.dead_lettered(draft.error)
+            return dead_letter(record, draft.error)
+        self._telemetry.count("skipped")
+        return None
+
+
+def _decoded(record: Record) -> _Draft:
+    platform = record.topic.removeprefix(RAW_PREFIX)
+    decode = DECODERS.get(platform)
+    if decode is None:
+        return _Draft(record, error=Unreadable(f"posts of the platform {platform!r} are not read"))
+    try:
+        return _Draft(record, post=decode(record.value or b""))
+    except Unreadable as error:
+        return _Draft(record, error=error)
+
+
+def _replaced(media: Sequence[Media], clean: dict[int, CleanMedia]) -> tuple[Media, ...]:
+    """The media with their cleaned bytes; bytes that were not cleaned do not go on."""
+    return tuple(
+        msgspec.structs.replace(item, data=clean[index].data, mime=clean[index].mime)
+        if index in clean
+        else msgspec.structs.replace(item, data=None)
+        for index, item in enumerate(media)
+    )
+
+
+def run(settings: Settings, port: int) -> None:
+    """Run one ingest worker until SIGTERM.
+
+    Raises:
+        WeathervaneError: a setting is wrong, or Kafka does not answer.
+    """
+    with worker(GROUP, settings, port) as (telemetry, stop):
+        tracks = TrackFile(settings.tracks)
+        with (
+            MediaCleaner() as cleaner,
+            closing(consumer(settings, GROUP)) as source,
+            closing(producer(settings, f"{GROUP}-{settings.name}")) as sink,
+        ):
+            source.subscribe(pattern=RAW_PATTERN)
+            transform = Ingest(tracks, cleaner, telemetry)
+            telemetry.ready(True)
+            Delivery(source, sink, transform, telemetry, settings.batch_seconds).run(stop)

@@ -1,0 +1,57 @@
+"""What every worker process has: logs on stderr, signals, an endpoint for metrics and health."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pipeline.settings import Settings
+from pipeline.telemetry import Telemetry, serve
+
+log = logging.getLogger(__name__)
+
+
+def log_to_stderr(level: int = logging.INFO) -> None:
+    """Plain log lines on stderr; kafka-python only from warnings on."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=level,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )
+    logging.getLogger("kafka").setLevel(logging.ERROR)
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set; the worker then finishes the batch in hand."""
+    stop = threading.Event()
+
+    def handle(signum: int, frame: Any) -> None:
+        log.info("%s: finishing the batch in hand", signal.Signals(signum).name)
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def worker(
+    stage: str, settings: Settings, port: int
+) -> Iterator[tuple[Telemetry, threading.Event]]:
+    """Set up one worker: logs, signals, and its endpoint on `port` (0 for a free one)."""
+    log_to_stderr()
+    telemetry = Telemetry(stage)
+    with stop_on_signals() as stop, serve(telemetry, settings.metrics_host, port) as actual:
+        log.info("%s %s: metrics and health on port %d", stage, settings.name, actual)
+        yield telemetry, stop
+    log.info("%s %s: stopped", stage, settings.name)
