@@ -1,0 +1,6 @@
+"""The page and the HTTP API: one FastAPI application, read-only, over the store."""
+
+from workers.api.app import create_app
+from workers.api.server import run
+
+__all__ = ["create_app", "run"]

@@ -1,0 +1,137 @@
+"""The application: routes, page, health, metrics, and the guard around them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Response
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import FileResponse, JSONResponse
+from kafka.errors import KafkaError
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.concurrency import run_in_threadpool
+from starlette.staticfiles import StaticFiles
+
+import workers
+from pipeline.errors import WeathervaneError
+from pipeline.lag import Lag
+from pipeline.posts_reader import PostReader
+from pipeline.store import Store
+from workers.api import errors
+from workers.api.metrics import Measured, Metrics
+from workers.api.routes import SHAPES, make_router
+from workers.api.security import Guard
+from workers.api.stream import Broadcaster
+from workers.api.views import Views
+
+PAGE = Path(workers.__file__).parent / "page"
+LAG_SECONDS = 2.0
+
+log = logging.getLogger(__name__)
+
+
+def create_app(
+    store: Store, posts: PostReader, lag: Lag, hosts: Collection[str] = (), tick: float = 1.0
+) -> FastAPI:
+    """The page and the API over a store.
+
+    Args:
+        posts: reads the texts of exemplars, which the store does not keep.
+        lag: how far the consumer groups are behind.
+        hosts: names the page is reached by, besides those of the loopback.
+        tick: seconds between two updates of the streams.
+    """
+    metrics = Metrics()
+    views = Views(store, posts)
+    broadcaster = Broadcaster(views, metrics, tick)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        tasks = [
+            asyncio.create_task(broadcaster.run()),
+            asyncio.create_task(_keep_lag(views, lag, broadcaster)),
+        ]
+        yield
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    app = FastAPI(
+        title="Weathervane",
+        description="Live emotion and polarity of social posts. Read-only.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    errors.install(app)
+    app.include_router(make_router(views, broadcaster))
+    _add_service_routes(app, views, metrics)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.add_middleware(Measured, metrics=metrics)
+    app.add_middleware(Guard, hosts=hosts)
+    return app
+
+
+def _add_service_routes(app: FastAPI, views: Views, metrics: Metrics) -> None:
+    @app.get("/", include_in_schema=False)
+    def page() -> Response:
+        return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @app.get("/readyz", include_in_schema=False)
+    def readyz() -> Response:
+        if views.ready():
+            return JSONResponse({"status": "ready"})
+        return errors.error_response(503, "The store does not answer.")
+
+    @app.get("/metrics", include_in_schema=False)
+    def scrape() -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    app.mount("/page", _Page(directory=PAGE), name="page-files")
+
+
+class _Page(StaticFiles):
+    """The page's files, asked for again each time: an ETag makes that cheap."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+async def _keep_lag(views: Views, lag: Lag, broadcaster: Broadcaster) -> None:
+    """Read the lag of the consumer groups while somebody looks."""
+    while True:
+        await broadcaster.watched.wait()
+        try:
+            views.lag = await run_in_threadpool(lag.read)
+        except (KafkaError, WeathervaneError) as error:
+            log.warning("the lag cannot be read: %s", error)
+            views.lag = None
+        await asyncio.sleep(LAG_SECONDS)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title, version="1", description=app.description, routes=app.routes
+        )
+        _, shapes = msgspec.json.schema_components(
+            SHAPES, ref_template="#/components/schemas/{name}"
+        )
+        error = {"type": "object", "properties": {"error": {"type": "string"}}}
+        components = schema.setdefault("components", {}).setdefault("schemas", {})
+        components |= shapes | {"Error": error}
+        app.openapi_schema = schema
+    return app.openapi_schema

@@ -1,0 +1,131 @@
+"""The routes under /api/v1, all of them GET."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Header, Query, Response
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import SendTimeoutError
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
+
+from pipeline.buckets import Counts
+from pipeline.event import Emotion
+from pipeline.tracks import ALL
+from workers.api.errors import error_response
+from workers.api.query import check_step, parse_window
+from workers.api.stream import Broadcaster, Subscription, log
+from workers.api.views import Delta, Posts, Series, Snapshot, Tracks, Views, stream_step
+
+MAX_STREAMS = 500
+HEARTBEAT_SECONDS = 10
+SEND_SECONDS = 30
+"""A client that takes no byte for so long is gone."""
+_SPAN = "Seconds of event time before the newest post; all of them where it is not given."
+
+SHAPES = (Tracks, Series, Snapshot, Delta, Posts, Counts)
+"""Types whose JSON Schema /openapi.json carries."""
+
+TrackName = Annotated[str, Query(max_length=200, description="Name of a track.")]
+Moment = Annotated[str | None, Query(max_length=40, description="RFC 3339, or epoch seconds.")]
+
+
+class _Json(Response):
+    media_type = "application/json"
+
+    def __init__(self, value: object) -> None:
+        super().__init__(msgspec.json.encode(value), headers={"Cache-Control": "no-store"})
+
+
+class _Stream(EventSourceResponse):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except SendTimeoutError:
+            log.info("a stream was closed: its client took nothing for %s s", SEND_SECONDS)
+
+
+def _schema(ref: dict[str, Any], media_type: str = "application/json") -> dict[int | str, Any]:
+    content = {media_type: {"schema": ref}}
+    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    return {
+        200: {"description": "Successful response", "content": content},
+        "4XX": {"description": "What was wrong, in a sentence", "content": error},
+        503: {"description": "The store does not answer", "content": error},
+    }
+
+
+def _ref(shape: type) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{shape.__name__}"}
+
+
+def make_router(views: Views, broadcaster: Broadcaster) -> APIRouter:
+    """The routes over one store."""
+    router = APIRouter(prefix="/api/v1")
+
+    @router.get("/tracks", responses=_schema(_ref(Tracks)), response_class=_Json)
+    def tracks() -> Response:
+        """What is monitored: every track that ever had a post, and `all`."""
+        return _Json(views.tracks())
+
+    @router.get("/series", responses=_schema(_ref(Series)), response_class=_Json)
+    def series(
+        track: TrackName = ALL,
+        start: Annotated[Moment, Query(alias="from")] = None,
+        end: Annotated[Moment, Query(alias="to")] = None,
+        step: int | None = None,
+    ) -> Response:
+        """Counts by stretch of event time; the day of the newest post unless told otherwise."""
+        views.known(track)
+        return _Json(views.series(track, parse_window(start, end, step, views.newest())))
+
+    by_track = {"type": "object", "additionalProperties": _ref(Counts)}
+
+    @router.get("/totals", responses=_schema(by_track), response_class=_Json)
+    def totals(track: Annotated[str | None, Query(max_length=200)] = None) -> Response:
+        """Counts over all time, by track: of one track, or of every one."""
+        if track is not None:
+            views.known(track)
+        return _Json(
+            {ALL: Counts()} | views.totals(track) if track is None else views.totals(track)
+        )
+
+    @router.get("/posts", responses=_schema(_ref(Posts)), response_class=_Json)
+    def posts(
+        track: TrackName = ALL,
+        emotion: Emotion | None = None,
+        limit: Annotated[int, Query(ge=1, le=50)] = 12,
+    ) -> Response:
+        """The newest exemplars of a track, with their texts where still retained."""
+        return _Json(views.posts(views.known(track), emotion, limit))
+
+    events = {"anyOf": [_ref(Snapshot), _ref(Delta)]}
+
+    @router.get(
+        "/stream",
+        responses=_schema(events, "text/event-stream"),
+        response_class=EventSourceResponse,
+    )
+    async def stream(
+        track: TrackName = ALL,
+        step: int | None = None,
+        span: Annotated[int | None, Query(ge=60, le=31_622_400, description=_SPAN)] = None,
+        last_event_id: Annotated[str | None, Header(max_length=40_000)] = None,
+    ) -> Response:
+        """Server-Sent Events: a `snapshot`, then a `delta` whenever something changed."""
+        if broadcaster.clients >= MAX_STREAMS:
+            return error_response(503, f"There are {MAX_STREAMS} streams open already.")
+        await run_in_threadpool(views.known, track)
+        seconds = await run_in_threadpool(views.span, track) if span is None else span
+        width = stream_step(seconds) if step is None else check_step(step)
+        return _Stream(
+            broadcaster.events(Subscription(track, width, seconds), last_event_id),
+            ping=HEARTBEAT_SECONDS,
+            ping_message_factory=lambda: ServerSentEvent(comment="alive", sep="\n"),
+            send_timeout=SEND_SECONDS,
+            sep="\n",
+        )
+
+    return router
