@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 Emotion = Literal["anger", "disgust", "fear", "joy", "sadness", "surprise", "neutral"]
 PolarityName = Literal["negative", "neutral", "positive"]
 Modality = Literal["text", "image", "audio"]
+EMOTIONS: tuple[Emotion, ...] = get_args(Emotion)
+POLARITIES: tuple[PolarityName, ...] = get_args(PolarityName)
 
 
 class Emotions(msgspec.Struct, frozen=True):

@@ -8,7 +8,8 @@ from typing import Protocol
 from pipeline.headers import Headers
 from pipeline.topics import dead_letter_topic
 
-_ERRORS = "__connect.errors."
+ERROR_HEADERS = "__connect.errors."
+"""Prefix of the headers that say why a dead letter is one."""
 _MAX_REASON_CHARACTERS = 1000
 
 
@@ -47,7 +48,7 @@ def dead_letter(record: Record, error: Exception) -> Outgoing:
     The error headers are those of Kafka Connect's dead letters (KIP-298). Ones that the record
     brought from an earlier failure are replaced, so that redriving does not grow the headers.
     """
-    kept = [(key, value) for key, value in record.headers if not key.startswith(_ERRORS)]
+    kept = [(key, value) for key, value in record.headers if not key.startswith(ERROR_HEADERS)]
     reason = str(error)[:_MAX_REASON_CHARACTERS]
     about = {
         "topic": record.topic,
@@ -56,5 +57,7 @@ def dead_letter(record: Record, error: Exception) -> Outgoing:
         "exception.class.name": type(error).__name__,
         "exception.message": reason,
     }
-    errors = [(_ERRORS + name, value.encode("utf-8", "replace")) for name, value in about.items()]
+    errors = [
+        (ERROR_HEADERS + name, value.encode("utf-8", "replace")) for name, value in about.items()
+    ]
     return Outgoing(dead_letter_topic(record.topic), record.key, record.value, kept + errors)

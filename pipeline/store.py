@@ -13,10 +13,9 @@ from redis.retry import Retry
 
 from pipeline.buckets import LEVELS, MINUTE, Bucket, BucketKey, Counts, Exemplar, counts_of
 from pipeline.errors import WeathervaneError
-from pipeline.event import Emotion
+from pipeline.event import EMOTIONS
 from pipeline.keys import Keys
 
-_EMOTIONS: tuple[str, ...] = Emotion.__args__  # type: ignore[attr-defined]
 _exemplars = msgspec.json.Decoder(Exemplar)
 
 
@@ -110,7 +109,7 @@ class Store:
 
     def exemplars(self, track: str, emotion: str | None, limit: int) -> list[Exemplar]:
         """The newest posts of a track by event time, of one dominant emotion or of all."""
-        emotions = _EMOTIONS if emotion is None else (emotion,)
+        emotions = EMOTIONS if emotion is None else (emotion,)
         keys = [keys.newest(track, name) for keys in self._partitions() for name in emotions]
         found = self._pipeline(("ZREVRANGE", key, 0, limit - 1) for key in keys)
         return heapq.nlargest(limit, self._decoded(found), key=lambda e: e.created_at)

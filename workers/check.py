@@ -1,0 +1,85 @@
+"""Whether everything that the workers need is in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+from redis import RedisError
+
+from models.errors import ModelError
+from models.predictor import DEFAULT_RELEASE, Predictor
+from pipeline.errors import ServerUnavailable, SettingsError, WeathervaneError
+from pipeline.settings import Settings
+from pipeline.store import connect
+from pipeline.topics import topic_specs
+from pipeline.tracks import TrackFile
+
+MIN_REDIS = (6, 2)
+
+
+def run_checks(settings: Settings) -> None:
+    """Print one line a check.
+
+    Raises:
+        WeathervaneError: at least one failed.
+    """
+    checks: dict[str, Callable[[Settings], str]] = {
+        "kafka": _kafka,
+        "redis": _redis,
+        "tracks": _tracks,
+        "author": _author,
+        "model": _model,
+    }
+    failed = []
+    for name, check in checks.items():
+        try:
+            print(f"ok      {name:<7} {check(settings)}", flush=True)
+        except (WeathervaneError, ModelError, KafkaError, RedisError) as error:
+            failed.append(name)
+            print(f"failed  {name:<7} {error}", flush=True)
+    if failed:
+        raise WeathervaneError(f"not in order: {', '.join(failed)}")
+
+
+def _kafka(settings: Settings) -> str:
+    try:
+        admin = KafkaAdminClient(**settings.kafka_options())
+    except KafkaError as error:
+        raise ServerUnavailable(f"does not answer at {settings.kafka}: {error}") from error
+    with closing(admin):
+        there = set(admin.list_topics())
+    missing = [spec.name for spec in topic_specs(settings) if spec.name not in there]
+    if missing:
+        raise WeathervaneError(
+            f"{settings.kafka} lacks {len(missing)} topics ({missing[0]} …): "
+            "run weathervane topics create"
+        )
+    return f"{settings.kafka} has every topic"
+
+
+def _redis(settings: Settings) -> str:
+    with closing(connect(settings.redis)) as client:
+        version = str(client.info("server")["redis_version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < MIN_REDIS:
+        raise WeathervaneError(f"version {version}; at least 6.2 is needed")
+    return f"version {version}"
+
+
+def _tracks(settings: Settings) -> str:
+    return ", ".join(TrackFile(settings.tracks).matcher.names)
+
+
+def _author(settings: Settings) -> str:
+    if settings.secret("author_salt"):
+        return "authors are published as salted hashes"
+    return "no salt is set: events carry no author"
+
+
+def _model(settings: Settings) -> str:
+    release = settings.release or DEFAULT_RELEASE
+    if not release.is_dir():
+        raise SettingsError(f"there is no folder {release}")
+    return Predictor.load(release, settings.device).name

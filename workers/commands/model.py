@@ -1,0 +1,60 @@
+"""`score`, `train` and `check`: the model by itself, and whether all is in place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.settings import load_settings
+from workers.commands.context import settings_here
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(score)
+    app.command()(train)
+    app.command()(check)
+
+
+def score(
+    text: Annotated[str | None, typer.Option(help="The words of a post.")] = None,
+    image: Annotated[Path | None, typer.Option(help="JPEG, PNG or WebP.")] = None,
+    audio: Annotated[Path | None, typer.Option(help="WAV, FLAC, Ogg, MP3, M4A or WebM.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Score one post here and now, without Kafka, and say which modality spoke for what.
+
+    Example: weathervane score --text "I am so happy today!" --image a.jpg
+    """
+    from workers.score import print_score
+
+    if text is None and image is None and audio is None:
+        raise typer.BadParameter("give at least one of --text, --image, --audio")
+    print_score(load_settings(), text, image, audio, as_json)
+
+
+def train(
+    data: Annotated[Path, typer.Option(help="Folder of corpora: NAME/train.parquet, …")],
+    out: Annotated[Path, typer.Option(help="Folder of the new release; checkpoints beside it.")],
+    recipe: Annotated[Path, typer.Option(help="TOML recipe.")] = Path("recipes/fused-joint.toml"),
+    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
+) -> None:
+    """Train a model from a recipe, evaluate it on held-out data, and write a release.
+
+    Example: weathervane train --recipe recipes/fused-joint.toml --data data --out .runs/first
+    """
+    from models.training import train as run_training
+
+    run_training(recipe, data, out, resume)
+
+
+def check() -> None:
+    """Check settings, servers, topics, tracks and model, one line each.
+
+    Example: weathervane check
+    """
+    from workers.check import run_checks
+
+    run_checks(settings_here())

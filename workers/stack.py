@@ -1,0 +1,86 @@
+"""Which workers make up the system on one machine, and how they are started."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.settings import PREFIX, Settings
+from pipeline.topics import create_topics
+from workers.local.cluster import Cluster
+from workers.local.specs import Endpoints, WorkerSpec
+
+READY_SECONDS = 120.0
+"""Longest wait for the workers: on a slow machine the model takes most of it."""
+
+
+def start(
+    local: Cluster, settings: Settings, infer_workers: int = 1, attached: bool = False
+) -> bool:
+    """Start what does not run yet; whether anything did. Returns once all is ready.
+
+    `attached` ends everything with the process that called.
+    """
+    salt = _salt_file(local.home)
+
+    def workers(endpoints: Endpoints) -> list[WorkerSpec]:
+        names = ["ingest", *_numbered("infer", infer_workers), "aggregate"]
+        ports = dict(zip(names, endpoints.metrics_ports, strict=False)) | {
+            "api": endpoints.page_port
+        }
+        return [WorkerSpec(name, _command(name, port), port) for name, port in ports.items()]
+
+    def environment(endpoints: Endpoints) -> dict[str, str]:
+        return {
+            f"{PREFIX}KAFKA": endpoints.kafka,
+            f"{PREFIX}REDIS": endpoints.redis,
+            f"{PREFIX}AUTHOR_SALT_FILE": str(settings.author_salt_file or salt),
+        }
+
+    def prepare(endpoints: Endpoints) -> None:
+        create_topics(settings.model_copy(update={"kafka": endpoints.kafka}))
+
+    return local.up(workers, prepare, environment, timeout=READY_SECONDS, attached=attached)
+
+
+def print_status(local: Cluster, as_json: bool) -> None:
+    """Print the state of servers and workers to stdout."""
+    status = local.status()
+    if as_json:
+        print(msgspec.json.encode(status).decode())
+        return
+    table = Table("name", "state", "pid", "port")
+    for name, worker in status["workers"].items():
+        table.add_row(name, worker["state"], _shown(worker["pid"]), _shown(worker.get("port")))
+    console = Console()
+    console.print(table)
+    for name in ("page", "kafka", "redis"):
+        console.print(f"{name:<6} {status[name]}", highlight=False)
+
+
+def _shown(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _numbered(role: str, count: int) -> list[str]:
+    return [role] if count == 1 else [f"{role}-{number}" for number in range(1, count + 1)]
+
+
+def _command(name: str, port: int) -> list[str]:
+    role = name.split("-", maxsplit=1)[0]
+    return [sys.executable, "-m", "workers", "run", role, "--name", name, "--port", str(port)]
+
+
+def _salt_file(home: Path) -> Path:
+    """The author salt of this installation, made on first use and readable by its owner only."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = home / "author_salt"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32), encoding="utf-8")
+    return path

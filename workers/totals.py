@@ -1,0 +1,51 @@
+"""The counts so far, as JSON or as a table."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.buckets import Counts
+from pipeline.event import EMOTIONS, POLARITIES
+from pipeline.settings import Settings
+from pipeline.store import Store, connect
+from pipeline.tracks import ALL
+
+
+class Total(msgspec.Struct):
+    """What is printed of one track; every emotion and polarity is there, zero or not."""
+
+    posts: int
+    emotions: dict[str, int]
+    polarity: dict[str, int]
+
+
+def read_totals(settings: Settings) -> dict[str, Counts]:
+    """Counts by track; `all` is always among them."""
+    with closing(connect(settings.redis)) as client:
+        return {ALL: Counts()} | Store(client).totals()
+
+
+def print_totals(settings: Settings, as_json: bool) -> None:
+    """Print the counts to stdout."""
+    counts = read_totals(settings)
+    if as_json:
+        print(msgspec.json.encode({name: _total(c) for name, c in counts.items()}).decode())
+        return
+    table = Table("track", "posts", *EMOTIONS, *POLARITIES)
+    for name, of_track in counts.items():
+        total = _total(of_track)
+        numbers = [total.posts, *total.emotions.values(), *total.polarity.values()]
+        table.add_row(name, *(f"{number:,}" for number in numbers))
+    Console().print(table)
+
+
+def _total(counts: Counts) -> Total:
+    return Total(
+        counts.posts,
+        {name: counts.emotions.get(name, 0) for name in EMOTIONS},
+        {name: counts.polarity.get(name, 0) for name in POLARITIES},
+    )
