@@ -1,0 +1,1 @@
+"""Kafka, Redis and the workers as supervised child processes of one machine."""

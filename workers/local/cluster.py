@@ -1,0 +1,282 @@
+"""The whole system on one machine: Kafka, Redis and the workers, behind `up`, `down`, `status`."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import WeathervaneError
+from workers.local import kafka as local_kafka
+from workers.local import redis as local_redis
+from workers.local import state as states
+from workers.local.ports import accepts, reserve
+from workers.local.readiness import (
+    host_and_port,
+    is_ready,
+    report,
+    state_of,
+    without_password,
+)
+from workers.local.specs import Endpoints, WorkerSpec
+from workers.local.state import State
+from workers.local.supervision import Process, Supervisor
+
+__all__ = ["Cluster", "Endpoints", "WorkerSpec"]
+
+_ANSWERS = {"kafka": local_kafka.answers, "redis": local_redis.answers}
+_SERVER_SECONDS = 60
+"""Longest wait for Kafka and Redis, in seconds; a Kafka that was killed takes about ten."""
+_CRASHES = 3
+"""A process that has ended this often before it was ready fails `up`."""
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+class Cluster:
+    """The servers and workers of one home folder.
+
+    All state is in that folder, so that each command may make a Cluster of its own; `up` and `down`
+    of the same folder wait for each other.
+
+    Args:
+        home: where data, logs, the supervisor and the chosen ports live.
+        kafka: bootstrap servers to use instead of starting Kafka.
+        redis: URL to use instead of starting Redis.
+        page_port: the port that the page should have.
+        say: takes plain lines about what takes long; standard error unless given.
+    """
+
+    def __init__(
+        self,
+        home: Path = Path(".weathervane"),
+        *,
+        kafka: str | None = None,
+        redis: str | None = None,
+        page_port: int = 8600,
+        say: Callable[[str], None] = _say,
+    ) -> None:
+        self.home = home.absolute()
+        self._given = {"kafka": kafka, "redis": redis}
+        self._page_port = page_port
+        self._say = say
+        self._supervisor = Supervisor(self.home)
+        self._state_file = self.home / "state.json"
+
+    def up(
+        self,
+        workers: Callable[[Endpoints], list[WorkerSpec]],
+        prepare: Callable[[Endpoints], None],
+        environment: Callable[[Endpoints], dict[str, str]],
+        timeout: float = 90.0,
+        attached: bool = False,
+    ) -> bool:
+        """Start what does not run yet and return once every worker is ready.
+
+        Step 1: ports are chosen, Kafka and Redis started. Step 2: they answer. Step 3: `prepare`
+        creates what workers need (topics). Step 4: workers start. Step 5: each is ready.
+        Where a step fails, or the user interrupts it, what this call started is ended again.
+
+        Args:
+            workers: the workers to run, given the addresses.
+            prepare: called once Kafka and Redis answer, whenever `up` is called; idempotent.
+            environment: variables added to the environment of all workers.
+            timeout: longest wait for step 5, in seconds.
+            attached: end everything when the thread that calls this ends, even by SIGKILL.
+
+        Returns:
+            Whether anything was started; False when all of it ran already.
+
+        Raises:
+            ServerUnavailable: Kafka or Redis cannot be had on this machine.
+            WeathervaneError: a server or worker keeps ending or is not ready in time; the text
+                ends with the last lines of its log.
+        """
+        with self._exclusively():
+            kept = states.load(self._state_file)
+            if self._supervisor.is_running():
+                if kept is not None:
+                    specs = workers(kept.endpoints)
+                    wish = self._fingerprint(specs, environment(kept.endpoints))
+                    if kept.fingerprint == wish:
+                        return self._complete(kept, specs, prepare, timeout)
+                self._say("The settings have changed since the last start; starting again.")
+                self._supervisor.stop()
+            try:
+                state, specs = self._start(kept, workers, environment, attached)
+                return self._complete(state, specs, prepare, timeout)
+            except BaseException:
+                self._supervisor.stop()
+                raise
+
+    def down(self) -> bool:
+        """End all of it, workers first; False when nothing ran. Data, logs and ports are kept."""
+        if not self.home.is_dir():
+            return False
+        with self._exclusively():
+            ran = self._supervisor.is_running()
+            self._supervisor.stop()
+        return ran
+
+    def status(self) -> dict[str, Any]:
+        """What `weathervane status --json` prints.
+
+        `{"kafka", "redis", "page", "workers": {name: {"state", "pid", "port", "ready"}}}`. States:
+        running (and ready, where it can tell), starting, backoff (it ended and waits for its next
+        start), stopped, failed. `pid` is null where nothing runs or the server is not ours.
+        """
+        state = self._current()
+        running = {process.name: process for process in self._supervisor.processes()}
+        found = {name: self._server(name, state, running.get(name)) for name in _ANSWERS}
+        for name, port in state.workers.items():
+            process = running.get(name)
+            ready = process is not None and (port is None or is_ready(port))
+            found[name] = report(process, port, ready)
+        return {
+            "kafka": state.endpoints.kafka,
+            "redis": without_password(state.endpoints.redis),
+            "page": state.endpoints.page,
+            "workers": found,
+        }
+
+    def endpoints(self) -> Endpoints:
+        """The addresses of what runs here, or of what ran last, or the usual ones."""
+        return self._current().endpoints
+
+    def is_running(self) -> bool:
+        """Whether `up` was called and `down` was not."""
+        return self._supervisor.is_running()
+
+    def _current(self) -> State:
+        """The state of what runs, or else the one that `up` would start with."""
+        kept = states.load(self._state_file)
+        if kept is not None and self._supervisor.is_running():
+            return kept
+        fresh = self._wanted(kept)
+        fresh.workers = kept.workers if kept is not None else {}
+        return fresh
+
+    def _wanted(self, kept: State | None) -> State:
+        return State(
+            ports=states.wanted_ports(self._page_port, kept),
+            page_wanted=self._page_port,
+            given_kafka=self._given["kafka"],
+            given_redis=self._given["redis"],
+        )
+
+    def _start(
+        self,
+        kept: State | None,
+        workers: Callable[[Endpoints], list[WorkerSpec]],
+        environment: Callable[[Endpoints], dict[str, str]],
+        attached: bool,
+    ) -> tuple[State, list[WorkerSpec]]:
+        self._supervisor.clear()
+        state = self._wanted(kept)
+        state.ports, reserved = reserve(state.ports)
+        try:
+            specs, variables = workers(state.endpoints), environment(state.endpoints)
+            state.workers = {spec.name: spec.port for spec in specs}
+            state.fingerprint = self._fingerprint(specs, variables)
+            servers = {name: self._server_command(name, state.ports) for name in state.servers}
+            commands = {spec.name: spec.argv for spec in specs}
+            states.save(self._state_file, state)
+            self._supervisor.start(servers, commands, variables, reserved, attached)
+        finally:
+            for descriptor in reserved:
+                os.close(descriptor)
+        return state, specs
+
+    def _server_command(self, name: str, ports: dict[str, int]) -> list[str]:
+        folder = self.home / name
+        if name == "redis":
+            return local_redis.prepare(folder, ports["redis"])
+        jars = local_kafka.jars(self._say)
+        return local_kafka.prepare(folder, ports["kafka"], ports["controller"], jars)
+
+    def _complete(
+        self,
+        state: State,
+        specs: list[WorkerSpec],
+        prepare: Callable[[Endpoints], None],
+        timeout: float,
+    ) -> bool:
+        """Steps 2 to 5 of `up`. Whether workers had to be started."""
+        self._wait({name: self._answers(name, state) for name in state.servers}, _SERVER_SECONDS)
+        prepare(state.endpoints)
+        stopped = [each for each in self._supervisor.processes() if each.state == "STOPPED"]
+        if stopped:
+            self._supervisor.start_workers()
+        self._wait({spec.name: _readiness(spec) for spec in specs}, timeout)
+        return bool(stopped)
+
+    def _wait(self, conditions: Mapping[str, Callable[[], bool]], timeout: float) -> None:
+        """Until each of these processes runs and its condition holds."""
+        deadline = time.monotonic() + timeout
+        ends: dict[str, set[int]] = {name: set() for name in conditions}
+        waiting = list(conditions)
+        while waiting:
+            processes = {process.name: process for process in self._supervisor.processes()}
+            for name in list(waiting):
+                process = processes.get(name)
+                if process is None:
+                    raise WeathervaneError("The supervisor ended while its processes started.")
+                if process.stopped_at:
+                    ends[name].add(process.stopped_at)
+                if state_of(process, conditions[name]()) == "running":
+                    waiting.remove(name)
+                elif len(ends[name]) >= _CRASHES:
+                    raise WeathervaneError(f"{name} keeps ending. {self._last_lines(name)}")
+            if waiting and time.monotonic() > deadline:
+                problem = f"{waiting[0]} is not ready after {timeout:.0f} s."
+                raise WeathervaneError(f"{problem} {self._last_lines(waiting[0])}")
+            time.sleep(0.1)
+
+    def _answers(self, name: str, state: State) -> Callable[[], bool]:
+        return lambda: _ANSWERS[name](state.ports[name])
+
+    def _last_lines(self, name: str, count: int = 10) -> str:
+        path = self._supervisor.log(name)
+        text = path.read_text(errors="replace") if path.exists() else ""
+        lines = text.rstrip().splitlines()[-count:]
+        return "\n".join([f"The last lines of {path}:", *(f"  {line}" for line in lines)])
+
+    def _server(self, name: str, state: State, process: Process | None) -> dict[str, Any]:
+        address = state.endpoints.kafka if name == "kafka" else state.endpoints.redis
+        host, port = host_and_port(address)
+        if name in state.servers:
+            return report(process, port, process is not None and self._answers(name, state)())
+        reached = accepts(host, port)
+        state_word = "running" if reached else "stopped"
+        return {"state": state_word, "pid": None, "port": port, "ready": reached}
+
+    def _fingerprint(self, specs: list[WorkerSpec], variables: dict[str, str]) -> str:
+        """Tells a changed wish from the same one without writing down secrets."""
+        wish = [
+            self._given,
+            self._page_port,
+            [[spec.name, spec.argv, spec.port] for spec in specs],
+            sorted(variables.items()),
+        ]
+        return hashlib.sha256(json.dumps(wish).encode()).hexdigest()
+
+    @contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self.home / "up.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _readiness(spec: WorkerSpec) -> Callable[[], bool]:
+    port = spec.port
+    return lambda: port is None or is_ready(port)
