@@ -17,6 +17,9 @@ from pipeline.post import Post
 ALL = "all"
 """The track that every post is in."""
 
+_LETTER = r"[^\W_\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
+"""A letter or digit of a script that separates its words: not kana, not Chinese characters."""
+
 log = logging.getLogger(__name__)
 
 
@@ -158,7 +161,7 @@ def _pattern(terms: Iterable[str]) -> re.Pattern[str]:
     alternatives = []
     for term in terms:
         folded = fold_text(term.strip())
-        start = r"(?<![^\W_])" if folded[:1].isascii() and folded[:1].isalnum() else ""
-        end = r"(?![^\W_])" if folded[-1:].isascii() and folded[-1:].isalnum() else ""
+        start = f"(?<!{_LETTER})" if re.match(_LETTER, folded) else ""
+        end = f"(?!{_LETTER})" if re.match(_LETTER, folded[-1:]) else ""
         alternatives.append(start + re.escape(folded) + end)
     return re.compile("|".join(alternatives))

@@ -1,0 +1,3 @@
+"""Fixtures of all tests: one real Kafka and one real Redis a session."""
+
+pytest_plugins = ["tests.servers"]

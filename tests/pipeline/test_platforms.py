@@ -1,0 +1,175 @@
+"""Platform mappings: what is read, what is skipped, and what a person is told of the rest."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import Unreadable
+from pipeline.platforms import DECODERS, bluesky, canonical
+from pipeline.post import Author
+
+SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
+
+
+def canonical_record(**fields: object) -> bytes:
+    record = {"id": "weathervane:1", "created_at": "2026-03-01T12:00:00Z", "text": "hello"}
+    return json.dumps(record | fields).encode()
+
+
+def commit(record: dict[str, object], **fields: object) -> dict[str, object]:
+    about = {"operation": "create", "collection": "app.bsky.feed.post", "rkey": "3kabc"}
+    return {
+        "did": "did:plc:abc",
+        "time_us": 1_772_366_400_000_000,
+        "kind": "commit",
+        "commit": about | fields | {"record": record},
+    }
+
+
+def test_a_full_canonical_post_is_read_whole() -> None:
+    post = canonical.decode(
+        canonical_record(
+            platform="weibo",
+            author={"id": "7", "name": "n", "followers": 3},
+            lang="zh",
+            media=[{"kind": "image", "mime": "image/png", "bytes": "AAEC", "alt": "a cat"}],
+            reply_to="weibo:0",
+            unknown={"kept": "out of the way"},
+        )
+    )
+    assert post.author == Author("7", "n", 3)
+    assert post.media[0].data == b"\x00\x01\x02"
+    assert (post.platform, post.lang, post.reply_to) == ("weibo", "zh", "weibo:0")
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"", "the record is empty"),
+        (b"\xff\xfe", "not JSON"),
+        (b'{"id": "a"', "not JSON"),
+        (b"[1]", "the JSON is a list"),
+        (b'{"text": "no id"}', "no id"),
+        (b'{"id": 5, "text": "x"}', "id is a int"),
+        (canonical_record(id=" "), "id is empty"),
+        (canonical_record(id="x" * 600), "id has 600 characters"),
+        (b'{"id": "a", "text": "x"}', "no created_at"),
+        (canonical_record(created_at="yesterday"), "created_at is not a time: 'yesterday'"),
+        (canonical_record(created_at="0001-01-01T00:00:00Z"), "created_at is not a time"),
+        (canonical_record(text=None), "neither text nor media"),
+        (canonical_record(text=" \n"), "neither text nor media"),
+        (canonical_record(text=7), "text is a int"),
+        (canonical_record(media=[{"kind": "image", "bytes": "%%"}]), "media[0] cannot be read"),
+        (canonical_record(media="cat.jpg"), "media is a str"),
+        (b"[" * 100_000, "not JSON"),
+    ],
+)
+def test_what_cannot_be_read_says_why(value: bytes, reason: str) -> None:
+    with pytest.raises(Unreadable) as error:
+        canonical.decode(value)
+    assert reason in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"author": "bob"}, {"lang": 5}, {"reply_to": []}, {"platform": 1}, {"url": {}}]
+)
+def test_an_optional_field_of_the_wrong_type_costs_the_field_only(wrong: dict[str, object]) -> None:
+    assert canonical.decode(canonical_record(**wrong)) == canonical.decode(canonical_record())
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=5))
+def test_any_json_is_a_post_or_unreadable(value: object) -> None:
+    for decode in DECODERS.values():
+        with pytest.raises(Unreadable):
+            decode(json.dumps(value).encode())
+
+
+def test_a_bluesky_post_is_mapped() -> None:
+    images = {
+        "$type": "app.bsky.embed.images",
+        "images": [
+            {"alt": "a dog", "image": {"ref": {"$link": "bafk1"}, "mimeType": "image/webp"}}
+        ],
+    }
+    record = {
+        "text": "good dog",
+        "createdAt": "2026-03-01T12:00:00.5Z",
+        "langs": ["en-US", "de"],
+        "embed": images,
+        "reply": {"parent": {"uri": "at://did:plc:x/app.bsky.feed.post/1"}},
+    }
+    post = bluesky.decode(json.dumps(commit(record)).encode())
+    assert post is not None
+    assert post.id == "bluesky:at://did:plc:abc/app.bsky.feed.post/3kabc"
+    assert post.created_at == datetime(2026, 3, 1, 12, 0, 0, 500_000, UTC)
+    assert (post.lang, post.text) == ("en-US", "good dog")
+    assert post.reply_to == "bluesky:at://did:plc:x/app.bsky.feed.post/1"
+    assert (post.media[0].alt, post.media[0].data) == ("a dog", None)
+
+
+def test_a_quote_with_pictures_has_its_pictures() -> None:
+    image = {"image": {"ref": {"$link": "b"}, "mimeType": "image/jpeg"}}
+    record = {
+        "text": "",
+        "createdAt": "2026-03-01T12:00:00Z",
+        "embed": {"$type": "app.bsky.embed.recordWithMedia", "media": {"images": [image]}},
+    }
+    post = bluesky.decode(json.dumps(commit(record)).encode())
+    assert post is not None
+    assert [media.kind for media in post.media] == ["image"]
+
+
+def test_without_a_client_time_the_servers_time_counts() -> None:
+    post = bluesky.decode(json.dumps(commit({"text": "x"})).encode())
+    assert post is not None
+    assert post.created_at == datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        commit({}, collection="app.bsky.feed.like"),
+        commit({}, operation="delete"),
+        {"did": "did:plc:abc", "time_us": 1, "kind": "identity", "identity": {}},
+    ],
+)
+def test_what_is_no_post_is_skipped(event: dict[str, object]) -> None:
+    assert bluesky.decode(json.dumps(event).encode()) is None
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        ({"id": "weathervane:1", "text": "x"}, "not a Jetstream event"),
+        (commit({"text": "x", "createdAt": "soon"}), "commit.record.createdAt is not a time"),
+        (commit({"text": ""}), "neither text nor media"),
+        (commit({"text": "x"}, rkey=None), "no id"),
+        (commit({"text": "x"}) | {"time_us": "late"}, "not a Jetstream event"),
+    ],
+)
+def test_a_broken_bluesky_post_says_why(event: dict[str, object], reason: str) -> None:
+    with pytest.raises(Unreadable) as error:
+        bluesky.decode(json.dumps(event).encode())
+    assert reason in str(error.value)
+
+
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the recorded samples are not here")
+def test_every_recorded_event_is_read_or_skipped() -> None:
+    posts = 0
+    for file in sorted((SAMPLES / "bluesky").glob("jetstream*.jsonl")):
+        for line in file.read_bytes().splitlines():
+            posts += bluesky.decode(line) is not None
+    assert posts == 14
+
+
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the recorded samples are not here")
+def test_no_hostile_json_does_more_than_be_refused() -> None:
+    for file in (SAMPLES / "hostile" / "json").rglob("*"):
+        if file.is_file():
+            for decode in DECODERS.values():
+                with pytest.raises(Unreadable):
+                    decode(file.read_bytes())
