@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal, get_args
 
 import msgspec
+
+from pipeline.times import AwareTime
 
 Emotion = Literal["anger", "disgust", "fear", "joy", "sadness", "surprise", "neutral"]
 PolarityName = Literal["negative", "neutral", "positive"]
@@ -56,8 +57,8 @@ class SentimentEvent(msgspec.Struct, frozen=True, kw_only=True):
     platform: str
     author: str | None
     """Salted hash; null where no salt is configured."""
-    created_at: datetime
-    scored_at: datetime
+    created_at: AwareTime
+    scored_at: AwareTime
     lang: str | None
     tracks: tuple[str, ...]
     modalities: tuple[Modality, ...]

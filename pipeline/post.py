@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
 import msgspec
+
+from pipeline.times import AwareTime
 
 MediaKind = Literal["image", "audio", "video"]
 
@@ -33,7 +34,7 @@ class Post(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     id: str
     """ "platform:native"."""
-    created_at: datetime
+    created_at: AwareTime
     """Event time, UTC."""
     platform: str = "weathervane"
     author: Author | None = None

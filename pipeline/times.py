@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
 
 from pipeline.errors import Unreadable
+
+AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with its offset; RFC 3339 in JSON."""
 
 _UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3), (0.0, 1.0))
 _YEARS = range(1990, 2101)
