@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import JSONResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
 from starlette.concurrency import run_in_threadpool
@@ -32,11 +33,14 @@ TrackName = Annotated[str, Query(max_length=200, description="Name of a track.")
 Moment = Annotated[str | None, Query(max_length=40, description="RFC 3339, or epoch seconds.")]
 
 
-class _Json(Response):
-    media_type = "application/json"
+class _Json(JSONResponse):
+    """JSON of msgspec Structs."""
 
-    def __init__(self, value: object) -> None:
-        super().__init__(msgspec.json.encode(value), headers={"Cache-Control": "no-store"})
+    def render(self, content: Any) -> bytes:
+        return msgspec.json.encode(content)
+
+    def init_headers(self, headers: Any = None) -> None:
+        super().init_headers({"Cache-Control": "no-store"} | dict(headers or {}))
 
 
 class _Stream(EventSourceResponse):

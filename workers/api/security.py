@@ -28,6 +28,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "base-uri 'none'",
         "form-action 'none'",
         "require-trusted-types-for 'script'",
+        "trusted-types default",
     )
 )
 HEADERS = {

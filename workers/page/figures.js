@@ -1,0 +1,149 @@
+// Headline, figures, breakdown and legends: what the page says in words and numbers.
+
+import { el, swatch } from "./dom.js";
+import { clock, emotionName, fullMoment, moment, number, percent, signed, t } from "./i18n.js";
+import { EMOTIONS, POLARITIES } from "./series.js";
+
+const THIN = 30;
+
+const byId = (id) => document.getElementById(id);
+
+/** The sentence at the top, and which stretch of event time the page shows. */
+export function showHeadline(view) {
+  byId("headline").textContent = headline(view);
+  const { range } = view;
+  const period = byId("period");
+  if (!view.totals.posts || !view.freshness.last_event_ms) {
+    period.textContent = t("period.empty");
+    return;
+  }
+  const values = {
+    time: fullMoment(Math.floor(view.freshness.last_event_ms / 1000)),
+    range: t(`range.${range}`),
+  };
+  const thin = view.sum.posts > 0 && view.sum.posts < THIN ? ` · ${t("period.thin")}` : "";
+  period.textContent = t(range === "all" ? "period.all" : "period", values) + thin;
+}
+
+function headline({ sum, totals }) {
+  if (!totals.posts) return t("headline.empty");
+  if (!sum.posts) return t("headline.quiet");
+  const marked = EMOTIONS.filter((name) => name !== "neutral" && sum.emotions[name]);
+  if (!marked.length) return t("headline.neutral", { posts: number(sum.posts) });
+  const first = marked.reduce((a, b) => (sum.emotions[b] > sum.emotions[a] ? b : a));
+  return t("headline.leads", {
+    emotion: emotionName(first),
+    share: percent(sum.emotions[first], sum.posts),
+    posts: number(sum.posts),
+    neutral: percent(sum.emotions.neutral ?? 0, sum.posts),
+  });
+}
+
+/** The row of figures. */
+export function showFigures(view) {
+  const { series, sum, totals, freshness } = view;
+  const minutes = Math.max(1, (series.end - series.start) / 60);
+  const peak = series.peak();
+  const posts = number(sum.posts);
+  byId("figures").replaceChildren(
+    figure("posts", posts, t("figure.posts.note", { posts: number(totals.posts) })),
+    figure("rate", sum.posts ? number(sum.posts / minutes, 1) : "–", peak
+      ? t("figure.rate.note", { peak: number((peak[1] * 60) / series.step, 1), time: moment(peak[0]) })
+      : "–"),
+    figure("sentiment", sum.posts ? signed(sum.sentiment) : "–",
+      t("figure.sentiment.note", { posts }), sum.posts ? meter(sum.sentiment) : null),
+    figure("delay", freshness.delay_seconds === null ? "–" : t("unit.seconds", {
+      seconds: number(freshness.delay_seconds, freshness.delay_seconds < 10 ? 1 : 0),
+    }), waiting(view.lag)),
+    figure("late", number(sum.late), t("figure.late.note", { share: percent(sum.late, sum.posts), posts })),
+    figure("duplicates", number(freshness.duplicates), t("figure.duplicates.note")),
+  );
+  const angle = Math.max(-1, Math.min(1, sum.posts ? sum.sentiment : 0)) * -60;
+  byId("vane-arrow").setAttribute("transform", `rotate(${angle.toFixed(1)} 16 11)`);
+}
+
+function figure(name, value, note, extra = null) {
+  return el("div", { class: "figure", "data-figure": name },
+    el("dt", {}, t(`figure.${name}`)), el("dd", { class: "value" }, value), extra, el("dd", { class: "note" }, note));
+}
+
+/** A line from -1 to 1 with a mark; the number beside it says the same. */
+function meter(sentiment) {
+  const node = el("dd", { class: "meter", "aria-hidden": "true" });
+  node.style.setProperty("--at", `${(sentiment + 1) * 50}%`);
+  node.style.setProperty("--from", `${Math.min(50, (sentiment + 1) * 50)}%`);
+  node.style.setProperty("--width", `${Math.abs(sentiment) * 50}%`);
+  node.dataset.side = sentiment < 0 ? "negative" : "positive";
+  return node;
+}
+
+/** Records that wait in front of the stages, summed; null where the lag is not known. */
+export function waitingRecords(lag) {
+  return lag && Object.values(lag).reduce((sum, group) => sum + group.records, 0);
+}
+
+function waiting(lag) {
+  const records = waitingRecords(lag);
+  return records === null ? t("figure.delay.unknown") : t("figure.delay.note", { records: number(records) });
+}
+
+/** Share and count of each emotion; each row chooses the posts below. */
+export function showBreakdown({ sum }, chosen, onChoose) {
+  const list = byId("breakdown");
+  const most = Math.max(1, ...EMOTIONS.map((name) => sum.emotions[name] ?? 0));
+  if (!list.children.length) {
+    list.append(...EMOTIONS.map((name) => breakdownRow(name, onChoose)));
+  }
+  EMOTIONS.forEach((name, index) => {
+    const posts = sum.emotions[name] ?? 0;
+    const button = list.children[index].firstChild;
+    const [label, bar, share, count] = button.children;
+    label.lastChild.data = emotionName(name);
+    bar.style.setProperty("--share", `${(100 * posts) / most}%`);
+    share.textContent = percent(posts, sum.posts);
+    count.textContent = number(posts);
+    button.setAttribute("aria-pressed", String(chosen === name));
+  });
+  byId("breakdown-note").textContent = t("breakdown.note", {
+    posts: number(sum.posts),
+    abstained: number(sum.abstained),
+    share: percent(sum.abstained, sum.posts),
+  });
+}
+
+function breakdownRow(name, onChoose) {
+  const bar = el("span", { class: "bar" });
+  bar.style.setProperty("--swatch", `var(--${name})`);
+  const button = el("button", { type: "button", value: name },
+    el("span", { class: "label" }, swatch(name), emotionName(name)),
+    bar,
+    el("span", { class: "share" }),
+    el("span", { class: "count" }));
+  button.addEventListener("click", () => onChoose(name));
+  return el("li", {}, button);
+}
+
+/** The legend of the polarity chart, with shares and counts. */
+export function showPolarityLegend({ sum }) {
+  const parts = POLARITIES.map((name) => ({ name: t(`polarity.${name}`), color: name, posts: sum.polarity[name] ?? 0 }));
+  showLegend(byId("polarity-legend"), parts, sum.posts);
+}
+
+/** A legend: swatch, name, share, count. */
+export function showLegend(list, parts, of) {
+  list.replaceChildren(...parts.map(({ name, color, posts }) => el("li", {},
+    swatch(color), el("span", {}, name), el("b", {}, percent(posts, of)), el("span", { class: "n" }, number(posts)))));
+}
+
+/** Words for what a chart shows, for those who do not see it. */
+export function chartLabel(key, view, values, parts) {
+  const said = parts.map(({ name, posts }) => `${name} ${percent(posts, view.sum.posts)}`).join(", ");
+  return t(key, {
+    from: fullMoment(view.series.start),
+    to: clock(view.series.end),
+    ...values,
+    emotions: said,
+    polarities: said,
+    parts: said,
+  });
+}
