@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup lock demo test lint trials bench screenshot clean
+.PHONY: setup lock demo test lint generated screenshot browser trials bench clean
 
 setup: .venv/.stamp
 
@@ -18,3 +18,36 @@ lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-header --no-annotate --group dev pyproject.toml -o requirements.txt
 
+demo: setup
+	@$(BIN)/weathervane demo
+
+test: setup lint
+	$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# The files that are made from the code: schemas.
+generated: setup
+	$(BIN)/python -m pipeline.schemas docs/schemas
+
+# Pictures of the page for the README; needs Chromium and ChromeDriver.
+screenshot: setup
+	$(BIN)/python -m workers.screenshot docs/images
+
+# The page in a real browser; needs Chromium and ChromeDriver.
+browser: setup
+	$(BIN)/pytest -m browser tests/browser
+
+# Faults that the system must survive, each injected for real: `make trials T=1`.
+trials: setup
+	$(BIN)/pytest -m trial tests/trials $(if $(T),-k "trial_$(T)_")
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv .weathervane build *.egg-info

@@ -1,0 +1,208 @@
+"""The whole way of a post, from outside: real Kafka, real Redis, the real model, a client that is
+not ours. One system serves all tests of this file, as a user would have it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.waiting import until
+from tests.workers.stack import Stack
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+POST = "app.bsky.feed.post"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    stack = Stack(tmp_path_factory.mktemp("stack"))
+    stack.weathervane("up")
+    yield stack
+    stack.weathervane("down")
+
+
+def canonical(number: int | str, text: str | None = "what a day", **fields: Any) -> dict[str, Any]:
+    now = datetime.now(UTC).isoformat()
+    return {"id": f"weathervane:{number}", "created_at": now, "text": text} | fields
+
+
+def jetstream(rkey: str, text: str) -> dict[str, Any]:
+    record = {"$type": POST, "text": text, "createdAt": datetime.now(UTC).isoformat()}
+    commit = {"operation": "create", "collection": POST, "rkey": rkey, "record": record}
+    return {"did": "did:plc:test", "time_us": 1, "kind": "commit", "commit": commit}
+
+
+def jpeg() -> bytes:
+    out = BytesIO()
+    Image.effect_noise((300, 200), 80).convert("RGB").save(out, "JPEG")
+    return out.getvalue()
+
+
+def events_of(messages: list[Any]) -> dict[str, dict[str, Any]]:
+    return {event["id"]: event for event in (json.loads(m.value()) for m in messages)}
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
+        return bytes(answer.read())
+
+
+def posts_of(totals: dict[str, Any]) -> int:
+    return int(totals["all"]["posts"])
+
+
+def test_posts_come_back_as_events_and_the_totals_grow_by_them(stack: Stack) -> None:
+    before = posts_of(stack.totals())
+    reader = stack.reader("sentiment")
+    stack.produce(
+        "posts.raw.weathervane",
+        [
+            canonical("happy", "I am so happy today!", lang="en", author={"id": "a1"}),
+            canonical("angry", "这家店太垃圾了,气死我了!", lang="zh"),
+            canonical("picture", None, media=[_inline("image", jpeg())]),
+        ],
+    )
+    stack.produce("posts.raw.bluesky", [jetstream("1", "good morning"), {"kind": "identity"}])
+    events = events_of(reader.until(4, 20))
+    reader.close()
+    happy, angry = events["weathervane:happy"], events["weathervane:angry"]
+    assert happy["dominant"] == "joy"
+    assert happy["sentiment"] > 0
+    assert angry["sentiment"] < 0
+    assert max(angry["polarity"], key=angry["polarity"].get) == "negative"
+    assert events["weathervane:picture"]["modalities"] == ["image"]
+    assert f"bluesky:at://did:plc:test/{POST}/1" in events
+    for event in events.values():
+        assert abs(sum(event["polarity"].values()) - 1) < 1e-6
+        assert all(0 <= p <= 1 for p in event["emotions"].values())
+        assert event["tracks"] == ["all"]
+        assert "text" not in event
+        assert "media" not in event
+    assert happy["author"] not in (None, "a1")
+    until(lambda: posts_of(stack.totals()) == before + 4, "the totals grew by 4")
+
+
+def test_an_event_follows_its_post_within_two_seconds(stack: Stack) -> None:
+    reader = stack.reader("sentiment")
+    stack.produce("posts.raw.weathervane", [canonical("warm")])
+    reader.until(1, 20)
+    started = time.monotonic()
+    stack.produce("posts.raw.weathervane", [canonical("quick")])
+    reader.until(2, 20)
+    # `status`, which `produce` calls, is in this time as well.
+    assert time.monotonic() - started < 10
+    reader.close()
+
+
+def test_what_is_malformed_is_one_dead_letter_each_and_its_neighbours_are_scored(
+    stack: Stack,
+) -> None:
+    reader, letters = stack.reader("sentiment"), stack.reader("posts.raw.weathervane.dlq")
+    bad: list[bytes | dict[str, Any]] = [
+        b"not json",
+        {"created_at": "2026-03-01T12:00:00Z", "text": "no id"},
+        canonical("when", created_at="yesterday"),
+        canonical("cut", media=[_inline("image", jpeg()[:900])]),
+        canonical("nothing", None),
+    ]
+    records = [r for n, b in enumerate(bad) for r in (canonical(f"good{n}"), b)]
+    stack.produce("posts.raw.weathervane", records)
+    assert set(events_of(reader.until(len(bad), 20))) == {
+        f"weathervane:good{n}" for n in range(len(bad))
+    }
+    reasons = [
+        dict(m.headers())["__connect.errors.exception.message"].decode()
+        for m in letters.until(len(bad), 20)
+    ]
+    for said in ("not JSON", "no id", "'yesterday'", "cut off", "nothing to score"):
+        assert sum(said in reason for reason in reasons) == 1, reasons
+    values = {m.value() for m in letters.messages}
+    assert b"not json" in values
+    reader.close()
+    letters.close()
+
+
+def test_killed_workers_change_no_total(stack: Stack) -> None:
+    before = stack.totals()["all"]
+    reader = stack.reader("sentiment")
+    ids = [f"kill{n}" for n in range(900)]
+    for part, victim in enumerate(("infer", "ingest", "aggregate")):
+        stack.produce("posts.raw.weathervane", [canonical(i) for i in ids[part * 300 :][:300]])
+        pid = stack.kill(victim)
+        stack.wait_running(victim, not_pid=pid, seconds=90)
+    # Republished posts are counted once.
+    stack.produce("posts.raw.weathervane", [canonical(i) for i in ids[:50]])
+    messages = reader.until(len(ids) + 50, 90)
+    reader.close()
+    events = [json.loads(m.value()) for m in messages]
+    assert Counter(e["id"] for e in events) == Counter(
+        [f"weathervane:{i}" for i in ids] + [f"weathervane:{i}" for i in ids[:50]]
+    )
+    recomputed = Counter(e["dominant"] for e in events_of(messages).values())
+
+    def grown() -> Counter[str]:
+        now = stack.totals()["all"]["emotions"]
+        return Counter({name: now[name] - before["emotions"][name] for name in now})
+
+    until(lambda: sum(grown().values()) >= len(ids), "all posts are folded", 60)
+    assert +grown() == recomputed
+
+
+def test_every_worker_answers_for_its_health(stack: Stack) -> None:
+    status = stack.status()
+    for name in ("ingest", "infer", "aggregate", "api"):
+        base = f"http://127.0.0.1:{status['workers'][name]['port']}"
+        assert get(f"{base}/healthz")
+        assert get(f"{base}/readyz")
+        metrics = get(f"{base}/metrics").decode()
+        assert "weathervane_" in metrics
+        if name != "api":
+            assert f'weathervane_lag_seconds{{stage="{name}"}}' in metrics
+            assert f'weathervane_records_total{{outcome="ok",stage="{name}"}}' in metrics
+
+
+def test_the_page_and_the_api_tell_the_same_as_the_store(stack: Stack) -> None:
+    page = stack.status()["page"]
+    assert b"<html" in get(f"{page}/").lower()
+    totals = json.loads(get(f"{page}/api/v1/totals?track=all"))
+    assert str(posts_of(stack.totals())) in json.dumps(totals)
+
+
+def test_send_and_tail(stack: Stack, tmp_path: Path) -> None:
+    lines = [json.dumps(canonical(f"sent{n}")) for n in range(3)]
+    lines.append(json.dumps(canonical("big", "x" * 2_100_000)))
+    file = tmp_path / "posts.jsonl"
+    file.write_text("\n".join(lines))
+    reader = stack.reader("sentiment")
+    done = stack.weathervane("send", str(file), "--platform", "weathervane", check=False)
+    assert done.returncode == 1
+    assert "line 4 has 2,1" in done.stderr
+    assert "Traceback" not in done.stderr
+    reader.until(3, 20)
+    reader.close()
+    tail = stack.weathervane("tail", "sentiment", "--json", "--limit", "3", "--track", "all")
+    shown = [json.loads(line)["id"] for line in tail.stdout.splitlines()]
+    assert sorted(shown) == [f"weathervane:sent{n}" for n in range(3)]
+
+
+def test_a_second_up_changes_nothing_and_check_is_content(stack: Stack) -> None:
+    before = {name: w["pid"] for name, w in stack.status()["workers"].items()}
+    stack.weathervane("up")
+    assert {name: w["pid"] for name, w in stack.status()["workers"].items()} == before
+    assert "failed" not in stack.weathervane("check").stdout
+
+
+def _inline(kind: str, data: bytes) -> dict[str, str]:
+    return {"kind": kind, "mime": "image/jpeg", "bytes": base64.b64encode(data).decode()}
