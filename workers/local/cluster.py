@@ -113,10 +113,11 @@ class Cluster:
                 self._supervisor.stop()
             try:
                 state, specs = self._start(kept, workers, environment, attached)
-                return self._complete(state, specs, prepare, timeout)
+                self._complete(state, specs, prepare, timeout)
             except BaseException:
                 self._supervisor.stop()
                 raise
+            return True
 
     def down(self) -> bool:
         """End all of it, workers first; False when nothing ran. Data, logs and ports are kept."""

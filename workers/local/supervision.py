@@ -223,7 +223,8 @@ class Supervisor:
             autostart=str(autostart).lower(),
             start_seconds=_START_SECONDS,
             stop_seconds=_STOP_SECONDS,
-            log=_plain(self.log(name)),
+            # supervisord expands this one value twice.
+            log=_plain(_plain(self.log(name))),
         )
 
     def _launched(self, name: str, argv: Sequence[str], with_signal: str) -> list[str]:
