@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +18,22 @@ from kafka.errors import TopicAlreadyExistsError
 from redis import Redis
 
 from tests.waiting import until
-from workers.local.cluster import Cluster, Endpoints
+from workers.local.cluster import Cluster, Endpoints, WorkerSpec
 
 TOPIC = "posts"
+
+
+DRAINING = """
+import signal, sys, time
+from redis import Redis
+def drain(*_):
+    time.sleep(1.5)
+    Redis.from_url(sys.argv[1]).incr("drained")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, drain)
+Redis.from_url(sys.argv[1]).set("drained", 0)
+signal.pause()
+"""
 
 
 def create_topic(endpoints: Endpoints) -> None:
@@ -62,8 +76,8 @@ def client(cluster: Cluster) -> Redis:
     return found
 
 
-def kill(cluster: Cluster, name: str) -> None:
-    """SIGKILL a server, see that its end is noticed, and wait until it is back."""
+def kill(cluster: Cluster, name: str) -> set[str]:
+    """SIGKILL a server and wait until it is back. The states that were seen meanwhile."""
     before = cluster.status()["workers"][name]["pid"]
     os.kill(before, signal.SIGKILL)
     seen: set[str] = set()
@@ -74,7 +88,7 @@ def kill(cluster: Cluster, name: str) -> None:
         return bool(status["state"] == "running" and status["pid"] != before)
 
     until(is_back, f"{name} is back", 60)
-    assert seen - {"running"}, "status has shown that it was away"
+    return seen
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +120,8 @@ def test_a_second_up_starts_nothing(cluster: Cluster) -> None:
 
 def test_a_killed_kafka_comes_back_with_its_records(cluster: Cluster) -> None:
     produce(cluster, b"before the kill")
-    kill(cluster, "kafka")
+    seen = kill(cluster, "kafka")
+    assert seen > {"running"}, "status has shown that it was away"
     produce(cluster, b"after the kill")
     values = stored(cluster)
     assert values.index(b"before the kill") < values.index(b"after the kill")
@@ -146,6 +161,23 @@ def test_down_and_up_keep_data_and_ports(cluster: Cluster) -> None:
     assert up(cluster)
     assert cluster.endpoints() == endpoints
     assert b"before down" in stored(cluster)
+
+
+def test_servers_stay_until_workers_have_drained(cluster: Cluster) -> None:
+    cluster.up(
+        lambda endpoints: [
+            WorkerSpec("aggregate", [sys.executable, "-c", DRAINING, endpoints.redis], None)
+        ],
+        create_topic,
+        lambda endpoints: {},
+        attached=True,
+    )
+    with client(cluster) as redis:
+        until(lambda: redis.get("drained") == "0", "the worker runs")
+    cluster.down()
+    up(cluster)
+    with client(cluster) as redis:
+        assert redis.get("drained") == "1"
 
 
 def test_two_folders_run_side_by_side(cluster: Cluster, tmp_path: Path) -> None:
