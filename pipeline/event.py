@@ -15,7 +15,7 @@ EMOTIONS: tuple[Emotion, ...] = get_args(Emotion)
 POLARITIES: tuple[PolarityName, ...] = get_args(PolarityName)
 
 
-class Emotions(msgspec.Struct, frozen=True):
+class Emotions(msgspec.Struct, frozen=True, gc=False):
     """Probability of each emotion, 0-1, multi-label (they need not sum to 1)."""
 
     anger: float
@@ -27,7 +27,7 @@ class Emotions(msgspec.Struct, frozen=True):
     neutral: float
 
 
-class Polarity(msgspec.Struct, frozen=True):
+class Polarity(msgspec.Struct, frozen=True, gc=False):
     """Probabilities that sum to 1."""
 
     negative: float
@@ -43,7 +43,7 @@ class Polarity(msgspec.Struct, frozen=True):
         return "neutral" if self.neutral == top else "positive"
 
 
-class Opinion(msgspec.Struct, frozen=True):
+class Opinion(msgspec.Struct, frozen=True, gc=False):
     """What one modality alone says."""
 
     emotions: Emotions

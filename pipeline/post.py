@@ -11,7 +11,10 @@ from pipeline.times import AwareTime
 MediaKind = Literal["image", "audio", "video"]
 
 
-class Author(msgspec.Struct, frozen=True, omit_defaults=True):
+# The structs are without cycles, so that the garbage collector need not walk through them (gc=False).
+
+
+class Author(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Who wrote the post, as the platform names them."""
 
     id: str
@@ -19,7 +22,7 @@ class Author(msgspec.Struct, frozen=True, omit_defaults=True):
     followers: int | None = None
 
 
-class Media(msgspec.Struct, frozen=True, omit_defaults=True):
+class Media(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One attachment: `bytes` (base64) where it came inline, else a `url`."""
 
     kind: MediaKind
@@ -29,7 +32,7 @@ class Media(msgspec.Struct, frozen=True, omit_defaults=True):
     alt: str | None = None
 
 
-class Post(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Post(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """A social post. Only `id`, `created_at` and one of `text` or `media` are required."""
 
     id: str
@@ -48,7 +51,7 @@ class Post(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     deleted: bool = False
 
 
-class IngestedPost(Post, frozen=True, omit_defaults=True, kw_only=True):
+class IngestedPost(Post, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """A Post as it stands in `posts`: media made small, tracks matched."""
 
     tracks: tuple[str, ...] = ()

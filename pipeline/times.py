@@ -39,6 +39,8 @@ def parse_time(value: object, field: str = "created_at") -> datetime:
         raise Unreadable(
             f"{field} is not a time: {_shown(value)}; expected RFC 3339, like 2026-01-31T12:00:00Z"
         )
+    if moment.tzinfo is UTC:
+        return moment
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 

@@ -74,9 +74,12 @@ def checked(post: Post) -> Post:
         raise Unreadable(f"id has {len(post.id)} characters; at most {MAX_ID_CHARACTERS} are taken")
     if not (post.text and post.text.strip()) and not post.media and not post.deleted:
         raise Unreadable("neither text nor media: there is nothing to score")
-    platform = post.platform if _platform.fullmatch(post.platform) else "other"
     moment = parse_time(post.created_at)
-    return msgspec.structs.replace(post, created_at=moment, platform=platform)
+    if not _platform.fullmatch(post.platform):
+        return msgspec.structs.replace(post, created_at=moment, platform="other")
+    if moment is not post.created_at:
+        return msgspec.structs.replace(post, created_at=moment)
+    return post
 
 
 def _by_field(data: dict[str, Any]) -> Post:
