@@ -1,1 +1,1 @@
-"""Labels, preprocessing, towers, fusion, training and the packed predictor: bytes in, probabilities out."""
+"""Labels, preprocessing, towers, fusion, training and the packed predictor."""

@@ -1,0 +1,99 @@
+"""The processor side of inference: one item in, small arrays out. Imports no torch.
+
+Feeder processes run this; what they make travels to the device process.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Encoding, Tokenizer
+
+from models.errors import ItemError
+from models.preprocess import audio, image
+from models.preprocess.text import normalise
+from models.release import read_config
+
+IMAGE_COST = 60  # tokens of text that cost as much as one picture, measured on a processor
+MARKERS = 2  # tokens that the tokenizer adds to every text: <s> and </s>
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What a post has. Any may be None, all None too.
+
+    `image` is a JPEG or PNG of at most 256 px a side, `audio` FLAC of 16 kHz, mono, at most 15 s.
+    """
+
+    text: str | None = None
+    image: bytes | None = None
+    audio: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The arrays of one item, ready for the device process. Absent modalities are None.
+
+    `tokens` int32 `(tokens,)`; `pixels` uint8 `(size, size, 3)`; `mel` float16 `(80, frames)`.
+    `truncated`: the text or the sound was longer than the model reads.
+    """
+
+    tokens: npt.NDArray[np.int32] | None = None
+    pixels: npt.NDArray[np.uint8] | None = None
+    mel: npt.NDArray[np.float16] | None = None
+    truncated: bool = False
+
+    @property
+    def cost(self) -> int:
+        """About the work of the forward pass, in tokens of text; at least 1."""
+        cost = 0 if self.tokens is None else len(self.tokens)
+        cost += 0 if self.pixels is None else IMAGE_COST
+        # Two frames make one position; the audio layers are twice as wide and half as many.
+        cost += 0 if self.mel is None else (self.mel.shape[1] + 1) // 2
+        return max(1, cost)
+
+
+class Preparer:
+    """Turns items into arrays as one release wants them."""
+
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int, image_size: int) -> None:
+        tokenizer.enable_truncation(max_tokens)
+        tokenizer.no_padding()
+        self._tokenizer = tokenizer
+        self._image_size = image_size
+
+    @classmethod
+    def load(cls, release: Path) -> "Preparer":
+        """Read the tokenizer and the sizes of a release folder.
+
+        Raises ReleaseError where the folder is missing or incomplete.
+        """
+        config = read_config(release)
+        tokenizer = Tokenizer.from_file(str(release / "tokenizer.json"))
+        return cls(tokenizer, config.text.max_tokens, config.image.size)
+
+    def prepare(self, items: Sequence[Item]) -> list[Prepared | ItemError]:
+        """Prepare every item, in order. One that cannot be read is an ItemError in its place."""
+        texts = [normalise(item.text) if item.text else "" for item in items]
+        encodings = self._tokenizer.encode_batch(texts)
+        return [self._one(item, code) for item, code in zip(items, encodings, strict=True)]
+
+    def _one(self, item: Item, encoding: Encoding) -> Prepared | ItemError:
+        has_text = len(encoding.ids) > MARKERS
+        pixels, mel, cut = None, None, False
+        try:
+            if item.image is not None:
+                pixels = image.decode(item.image, self._image_size)
+            if item.audio is not None:
+                samples, cut = audio.decode(item.audio)
+                mel = audio.log_mel(audio.trim_silence(samples))
+        except (image.UnreadableImageError, audio.UnreadableAudioError) as error:
+            return ItemError(str(error))
+        return Prepared(
+            tokens=np.asarray(encoding.ids, dtype=np.int32) if has_text else None,
+            pixels=pixels,
+            mel=mel,
+            truncated=cut or bool(has_text and encoding.overflowing),
+        )

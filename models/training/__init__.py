@@ -1,0 +1,1 @@
+"""Training from a TOML recipe: towers first, then the fusion, then calibration."""

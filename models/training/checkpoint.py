@@ -1,0 +1,54 @@
+"""A training state on disk, from which a killed run goes on to the same weights.
+
+Everything is in one safetensors file, written beside its place and renamed, so that a kill
+while saving leaves the previous one whole.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+def save(
+    path: Path, module: nn.Module, average: Sequence[Tensor], optimiser: torch.optim.AdamW, step: int
+) -> None:
+    """Write weights, their running average, Adam's moments, the random state and the step."""
+    tensors = {f"model/{name}": value for name, value in module.state_dict().items()}
+    tensors |= {f"average/{index}": value for index, value in enumerate(average)}
+    for index, parameter in enumerate(_parameters(optimiser)):
+        for moment in MOMENTS if parameter in optimiser.state else ():
+            tensors[f"adam/{index}/{moment}"] = optimiser.state[parameter][moment]
+    tensors["random"] = torch.get_rng_state()
+    partial = path.with_suffix(".partial")
+    save_file({key: value.contiguous() for key, value in tensors.items()}, partial, {"step": str(step)})
+    partial.replace(path)
+
+
+def load(
+    path: Path, module: nn.Module, average: Sequence[Tensor], optimiser: torch.optim.AdamW
+) -> int:
+    """Put back what `save` wrote, in place, and return the step."""
+    with safe_open(path, framework="pt") as file:
+        keys = set(file.keys())
+        module.load_state_dict(
+            {key[6:]: file.get_tensor(key) for key in keys if key.startswith("model/")}
+        )
+        for index, value in enumerate(average):
+            value.copy_(file.get_tensor(f"average/{index}"))
+        for index, parameter in enumerate(_parameters(optimiser)):
+            if f"adam/{index}/step" in keys:
+                optimiser.state[parameter] = {
+                    moment: file.get_tensor(f"adam/{index}/{moment}") for moment in MOMENTS
+                }
+        torch.set_rng_state(file.get_tensor("random"))
+        return int(file.metadata()["step"])
+
+
+def _parameters(optimiser: torch.optim.AdamW) -> list[Tensor]:
+    return [parameter for group in optimiser.param_groups for parameter in group["params"]]

@@ -1,0 +1,27 @@
+"""The masked multi-task loss of emotions and polarity."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
+
+from models.training.data import Rows
+
+LABELS = 5.0  # emotions that a corpus annotates on average: the scale of their sum
+
+
+def masked_loss(emotions: Tensor, polarity: Tensor, rows: Rows) -> Tensor:
+    """One loss a row, `(batch,)`, from emotion logits `(batch, 7)` and polarity logits `(batch, 3)`.
+
+    Binary cross-entropy summed over the emotions that the row's corpus annotates, plus
+    cross-entropy of the polarity where there is one. What is not annotated adds nothing.
+    """
+    wanted = torch.from_numpy(rows.emotions)
+    known = ~wanted.isnan()
+    each = binary_cross_entropy_with_logits(
+        emotions.float(), wanted.nan_to_num(), reduction="none"
+    )
+    loss = (each * known).sum(dim=1) / LABELS
+    target = torch.from_numpy(rows.polarity)
+    cross = -(target.nan_to_num() * log_softmax(polarity.float(), dim=1)).sum(dim=1)
+    loss = loss + cross * torch.from_numpy(rows.polarity_weight) * 0.5
+    return loss * torch.from_numpy(rows.weight)

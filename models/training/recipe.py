@@ -1,0 +1,119 @@
+"""The recipe of a training run: what is trained on what, in one TOML file."""
+
+from pathlib import Path
+
+import msgspec
+
+from models.errors import ModelError
+from models.release import FusionConfig
+
+
+class RecipeError(ModelError):
+    """A recipe cannot be read, or names data or a checkpoint that is not there."""
+
+
+class Corpus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One folder of the data. `rows`: a random choice of so many, 0 for all; `repeat`: times an
+    epoch; `weight` multiplies its loss."""
+
+    name: str
+    rows: int = 0
+    repeat: int = 1
+    weight: float = 1.0
+
+
+class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How one stage is optimised. `rate`: peak learning rate of the new layers' neighbours;
+    `head_rate`: of layers that start untrained; `layer_decay`: factor a layer downwards."""
+
+    epochs: int = 1
+    rate: float = 1e-4
+    head_rate: float = 1e-3
+    layer_decay: float = 1.0
+    weight_decay: float = 0.01
+    warmup: float = 0.06
+    average: float = 0.999
+
+
+class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`start`: folder or hub name of a BERT-shaped checkpoint; `layers`: which of its layers."""
+
+    start: str
+    layers: list[int]
+    corpora: list[Corpus]
+    max_tokens: int = 128
+    tokens_per_batch: int = 1536
+    fit: Fit = Fit()
+
+
+class ImageRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`start`: a file of EfficientNet-Lite0 weights, or nothing for random ones."""
+
+    corpora: list[Corpus]
+    start: str = ""
+    size: int = 128
+    rows_per_batch: int = 32
+    fit: Fit = Fit()
+
+
+class AudioRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`start`: folder of a Whisper encoder, or nothing for random weights of the shape below."""
+
+    corpora: list[Corpus]
+    start: str = ""
+    layers: int = 2
+    width: int = 512
+    heads: int = 8
+    ffn: int = 2048
+    frames_per_batch: int = 3000
+    fit: Fit = Fit()
+
+
+class FusionRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`composites`: rows an epoch of a text, a face and a voice that share a label."""
+
+    shape: FusionConfig = FusionConfig()
+    rows_per_batch: int = 256
+    composites: int = 20_000
+    modality_dropout: float = 0.3
+    fit: Fit = Fit()
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A whole run. `dev`: corpora whose dev split is scored; `threads`: of torch; `held_out`:
+    share of train kept for calibration."""
+
+    name: str
+    text: TextRecipe
+    image: ImageRecipe
+    audio: AudioRecipe
+    dev: list[str]
+    fusion: FusionRecipe = FusionRecipe()
+    seed: int = 7
+    threads: int = 1
+    held_out: float = 0.05
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read and check a recipe. Raises RecipeError with the field at fault."""
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Recipe)
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise RecipeError(f"{path}: {error}") from error
+
+
+def find_start(start: str, data: Path, out: Path) -> str:
+    """Where a starting checkpoint lies: as given, in `weights/` beside the data or beside `out`.
+
+    A name with a slash that is found nowhere is left to the hub. Raises RecipeError otherwise.
+    """
+    places = [Path(start), data.parent / "weights" / start, out.parent / "weights" / start]
+    for place in places:
+        if place.exists():
+            return str(place)
+    if start.count("/") == 1 and not start.startswith("."):
+        return start
+    looked = ", ".join(str(place) for place in places)
+    raise RecipeError(f"the starting checkpoint {start!r} is in none of: {looked}")

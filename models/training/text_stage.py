@@ -1,0 +1,92 @@
+"""Stage one: the text tower with a linear probe, on every corpus that has text."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from models.batching import pack
+from models.labels import EMOTIONS, POLARITIES
+from models.preprocess.text import normalise
+from models.towers.text import TextTower
+from models.training.data import Rows
+from models.training.loop import Indices
+from models.training.losses import masked_loss
+from models.training.recipe import Fit
+
+POOL = 24  # batches drawn together and sorted by length
+
+
+class Probe(nn.Module):
+    """A tower with one linear layer for emotions and polarity on its pooled vector."""
+
+    def __init__(self, tower: nn.Module, dim: int) -> None:
+        super().__init__()
+        self.tower = tower
+        self.dropout = nn.Dropout(0.1)
+        self.head = nn.Linear(dim, len(EMOTIONS) + len(POLARITIES))
+
+    def logits(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """Emotion logits `(batch, 7)` and polarity logits `(batch, 3)` of `(batch, dim)`."""
+        both: Tensor = self.head(self.dropout(pooled.float()))
+        return both[:, : len(EMOTIONS)], both[:, len(EMOTIONS) :]
+
+
+class TextTask:
+    """Fine-tunes every layer; deeper ones faster (Howard & Ruder 2018)."""
+
+    def __init__(
+        self,
+        tower: TextTower,
+        tokenizer: Tokenizer,
+        rows: Rows,
+        tokens_per_batch: int,
+        seed: int,
+        half: bool,
+    ) -> None:
+        self.tower = tower
+        self.module = Probe(tower, tower.dim)
+        self.rows = rows
+        self.ids = [
+            torch.tensor(code.ids, dtype=torch.int32)
+            for code in tokenizer.encode_batch([normalise(text or "") for text in rows.texts])
+        ]
+        self._budget = tokens_per_batch
+        self._seed = seed
+        self._half = half
+        self._rows_per_batch = tokens_per_batch / np.mean([len(ids) for ids in self.ids])
+
+    def groups(self, fit: Fit) -> list[dict[str, Any]]:
+        """Embeddings, each layer and the head with rates that fall towards the input."""
+        layers = self.tower.encoder.encoder.layer
+        groups: list[dict[str, Any]] = [
+            {"params": list(self.module.head.parameters()), "lr": fit.head_rate}
+        ]
+        for depth, layer in enumerate(reversed(layers)):
+            rate = fit.rate * fit.layer_decay**depth
+            groups.append({"params": list(layer.parameters()), "lr": rate})
+        rate = fit.rate * fit.layer_decay ** len(layers)
+        groups.append({"params": list(self.tower.encoder.embeddings.parameters()), "lr": rate})
+        return groups
+
+    def batches(self, epoch: int) -> list[Indices]:
+        """Shuffled pools of rows, packed by length within each, batches shuffled again."""
+        generator = np.random.default_rng([self._seed, epoch])
+        order = generator.permutation(len(self.ids))
+        pool = max(1, round(self._rows_per_batch * POOL))
+        batches: list[Indices] = []
+        for start in range(0, len(order), pool):
+            chosen = order[start : start + pool]
+            packed = pack([len(self.ids[i]) for i in chosen], self._budget)
+            batches.extend(chosen[batch] for batch in packed)
+        return [batches[i] for i in generator.permutation(len(batches))]
+
+    def loss(self, batch: Indices, step: int) -> Tensor:
+        """Summed over rows and divided by the mean batch, so that each row counts alike."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._half):
+            pooled = self.tower.encode([self.ids[i] for i in batch]).pooled
+        emotions, polarity = self.module.logits(pooled)
+        rows = self.rows.take(batch)
+        return masked_loss(emotions, polarity, rows).sum() / self._rows_per_batch
