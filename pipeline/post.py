@@ -11,7 +11,7 @@ from pipeline.times import AwareTime
 MediaKind = Literal["image", "audio", "video"]
 
 
-# The structs are without cycles, so that the garbage collector need not walk through them (gc=False).
+# The structs have no cycles, so the garbage collector need not walk through them: gc=False.
 
 
 class Author(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

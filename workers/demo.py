@@ -1,0 +1,157 @@
+"""The demo: real posts through the real system, once or until Ctrl-C."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import msgspec
+from kafka import KafkaProducer
+
+from pipeline.clients import producer
+from pipeline.errors import Unreadable, WeathervaneError
+from pipeline.platforms import DECODERS
+from pipeline.post import Post, encoder
+from pipeline.settings import Settings
+from pipeline.topics import RAW_PREFIX
+from workers.census import Census, Counted, census
+from workers.commands.context import cluster, settings_here
+from workers.demo_posts import DemoRecord, demo_records
+from workers.progress import Progress
+from workers.stack import start
+
+STALLED_SECONDS = 90
+"""`--once` gives up when nothing has changed for this long."""
+LIVE_RATE = 4.0
+"""Posts a second, after the posts of the day, for as long as someone watches."""
+
+
+def run_demo(settings: Settings, once: bool, as_json: bool) -> None:
+    """Start the system (or use the one that runs here), send the demo posts, and say what came.
+
+    Raises:
+        WeathervaneError: the system cannot start, or the posts are not scored in time.
+    """
+    local = cluster(settings)
+    ours = not local.is_running()
+    with _interrupted_by_sigterm():
+        try:
+            if ours:
+                _say("starting Kafka, Redis and the workers …")
+                start(local, settings, attached=True)
+            here = settings_here()
+            page = local.endpoints().page
+            _say(f"the page is at {page}")
+            if once:
+                _show(_once(here), as_json)
+            else:
+                _until_interrupted(here, page)
+        finally:
+            if ours:
+                local.down()
+
+
+def _once(settings: Settings) -> Counted:
+    """Send one day of posts and wait until all of it is folded."""
+    records = _day()
+    with closing(producer(settings)) as sink, census(settings) as counts:
+        started = time.monotonic()
+        for record in records:
+            _send(sink, record)
+        sink.flush(timeout=60)
+        return _wait(counts, len(records), started)
+
+
+def _wait(counts: Census, produced: int, started: float) -> Counted:
+    before, changed = None, time.monotonic()
+    with Progress("scored", produced) as progress:
+        while True:
+            now = counts.count(produced, time.monotonic() - started)
+            progress.at(now.scored + now.dead_lettered + now.duplicates)
+            if now.done:
+                return now
+            state = (now.scored, now.dead_lettered, now.duplicates, now.aggregated)
+            if state != before:
+                before, changed = state, time.monotonic()
+            elif time.monotonic() - changed > STALLED_SECONDS:
+                raise WeathervaneError(
+                    f"nothing has changed for {STALLED_SECONDS} s: {now}; "
+                    "see .weathervane/logs for what the workers say"
+                )
+
+
+def _until_interrupted(settings: Settings, page: str) -> None:
+    """Send one day of posts at once, then some of them again as posts of now."""
+    with closing(producer(settings)) as sink:
+        records = _day()
+        for record in records:
+            _send(sink, record)
+        sink.flush(timeout=60)
+        _say(f"sent the {len(records)} posts of a day; now {LIVE_RATE:.0f} a second as they come")
+        _say(f"open {page} - Ctrl-C ends the demo")
+        for post in _live(records):
+            sink.send(f"{RAW_PREFIX}weathervane", key=post.id.encode(), value=encoder.encode(post))
+            time.sleep(1 / LIVE_RATE)
+
+
+def _live(records: list[DemoRecord]) -> Iterator[Post]:
+    """The readable posts of the demo, for ever, each time under a new id and dated now."""
+    posts = []
+    for record in records:
+        try:
+            post = DECODERS[record.topic.removeprefix(RAW_PREFIX)](record.value)
+        except Unreadable:
+            continue
+        if post is not None:
+            posts.append(post)
+    number = 0
+    while True:
+        for post in posts:
+            number += 1
+            again = f"{post.id}:again-{number}"
+            yield msgspec.structs.replace(post, id=again, created_at=datetime.now(UTC))
+
+
+def _day() -> list[DemoRecord]:
+    """The demo posts, placed on yesterday, under ids of this run: a second run is counted too."""
+    yesterday: date = datetime.now(UTC).date() - timedelta(days=1)
+    return list(demo_records(yesterday, run=secrets.token_hex(4)))
+
+
+def _send(sink: KafkaProducer, record: DemoRecord) -> None:
+    sink.send(record.topic, key=record.key, value=record.value)
+
+
+def _show(counted: Counted, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.encode(counted).decode())
+        return
+    print(
+        f"{counted.produced} records produced: {counted.scored} scored, "
+        f"{counted.dead_lettered} dead-lettered, {counted.duplicates} duplicates; "
+        f"{counted.aggregated} aggregated, {counted.alerts} alerts, in {counted.seconds} s"
+    )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the demo as Ctrl-C does."""
+
+    def interrupt(signum: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
