@@ -1,7 +1,7 @@
 // The page: what is chosen, what the stream says, and when to draw it.
 
 import { Chart, emotionOption, polarityOption, volumeOption, volumeParts } from "./charts.js";
-import { el, press } from "./dom.js";
+import { el, press, setText } from "./dom.js";
 import { chartLabel, showBreakdown, showFigures, showHeadline, showLegend, showPolarityLegend, waitingRecords } from "./figures.js";
 import { emotionName, number, preferredLanguage, t, useLanguage } from "./i18n.js";
 import { readPosts, showMessage, showPosts } from "./posts.js";
@@ -90,7 +90,7 @@ function drawBadge() {
   if (name === "live" && records > BEHIND_RECORDS) [name, values] = ["behind", { records: number(records) }];
   byId("badge").dataset.state = name;
   const text = t(`badge.${name}`, values);
-  if (byId("badge-text").textContent !== text) byId("badge-text").textContent = text;
+  setText(byId("badge-text"), text);
 }
 
 /** Draw at the next frame, however many events came before it. */
@@ -176,7 +176,6 @@ async function readTracks() {
 async function setLanguage(tag, remember) {
   await useLanguage(tag, remember);
   await readTracks();
-  if (!live) byId("headline").textContent = t("headline.loading");
   draw();
   refreshPosts();
 }

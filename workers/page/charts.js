@@ -5,6 +5,7 @@ import { clock, dayMonth, emotionName, languageName, moment, number, percent, pl
 import { EMOTIONS, leading } from "./series.js";
 
 const MOST_PARTS = 4;
+const MARK_Z = 10;
 const DAY = 86400;
 
 const property = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -30,7 +31,7 @@ export class Chart {
 /** Emotions stacked over time. */
 export function emotionOption(series, mode) {
   const starts = series.starts();
-  return {
+  const option = {
     ...frame(series, mode, series.step / 2, mode === "shares" ? 1 : undefined, (counts) => rows(EMOTIONS, counts.emotions, counts.posts, emotionName)),
     series: EMOTIONS.map((emotion) => ({
       id: emotion,
@@ -46,6 +47,7 @@ export function emotionOption(series, mode) {
       data: starts.map((start) => [middle(series, start), height(series.buckets.get(start), "emotions", emotion, mode)]),
     })),
   };
+  return fading(option, series);
 }
 
 /** Positive posts upwards, negative ones downwards, and the balance of the two as a line. */
@@ -68,20 +70,21 @@ export function polarityOption(series, mode) {
   });
   const limit = Math.ceil(4 * Math.max(0.25, ...bars.flatMap((bar) => bar.data.map(([, value]) => Math.abs(value ?? 0))))) / 4;
   const line = { id: "balance", type: "line", symbol: "none", color: property("ink"), lineStyle: { width: 1.25 }, data: balance };
-  return {
+  const option = {
     ...frame(series, mode, 0, mode === "shares" ? limit : undefined, (counts) => [
       ...rows(["positive", "neutral", "negative"], counts.polarity, counts.posts, (name) => t(`polarity.${name}`)),
       el("tr", {}, el("th", { scope: "row" }, t("figure.sentiment")), el("td", {}), el("td", {}, signed(counts.sentiment))),
     ]),
     series: [...bars, line],
   };
+  return fading(option, series);
 }
 
 /** Posts over time by platform or by language: the largest few and the others. */
 export function volumeOption(series, by, parts) {
   const starts = series.starts();
   const counted = (counts, part) => part.members.reduce((sum, name) => sum + (counts?.[by][name] ?? 0), 0);
-  return {
+  const option = {
     ...frame(series, "counts", 0, undefined, (counts) =>
       parts.map((part, index) => row(`volume-${index}`, part.name, counted(counts, part), counts.posts))),
     series: parts.map((part, index) => ({
@@ -93,11 +96,13 @@ export function volumeOption(series, by, parts) {
       data: starts.map((start) => [middle(series, start), counted(series.buckets.get(start), part)]),
     })),
   };
+  return fading(option, series);
 }
 
 /** The parts that volume is shown by: names with their members and posts, the largest first. */
 export function volumeParts(sum, by) {
   const { names, rest } = leading(sum[by], MOST_PARTS);
+  if (rest.length) rest.unshift(names.pop());
   const nameOf = by === "languages" ? languageName : platformName;
   const parts = names.map((name) => ({ name: nameOf(name), members: [name], posts: sum[by][name] }));
   if (rest.length) {
@@ -105,6 +110,19 @@ export function volumeParts(sum, by) {
     parts.push({ name: t("volume.other"), members: rest, posts });
   }
   return parts;
+}
+
+/** The newest bucket is still filling: it is drawn paler, lest it look like a fall. */
+function fading(option, series) {
+  const last = option.series.at(-1);
+  if (!last) return option;
+  last.markArea = {
+    silent: true,
+    z: MARK_Z,
+    itemStyle: { color: property("paper"), opacity: 0.55 },
+    data: [[{ xAxis: (series.end - series.step) * 1000 }, { xAxis: series.end * 1000 }]],
+  };
+  return option;
 }
 
 /** Null where a share has no posts to be a share of: a gap, not a zero. */

@@ -24,3 +24,8 @@ export function press(group, value) {
     button.setAttribute("aria-pressed", String(button.value === value));
   }
 }
+
+/** Set the text of an element, and leave it alone where it is the same already. */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}

@@ -1,6 +1,6 @@
 // Headline, figures, breakdown and legends: what the page says in words and numbers.
 
-import { el, swatch } from "./dom.js";
+import { el, setText, swatch } from "./dom.js";
 import { clock, emotionName, fullMoment, moment, number, percent, signed, t } from "./i18n.js";
 import { EMOTIONS, POLARITIES } from "./series.js";
 
@@ -41,40 +41,41 @@ function headline({ sum, totals }) {
 
 /** The row of figures. */
 export function showFigures(view) {
-  const { series, sum, totals, freshness } = view;
+  for (const [name, [value, note]] of Object.entries(figuresOf(view))) {
+    const node = document.querySelector(`[data-figure="${name}"]`);
+    setText(node.querySelector(".value"), value);
+    setText(node.querySelector(".note"), note);
+  }
+  point(view.sum.posts ? view.sum.sentiment : null);
+}
+
+function figuresOf({ series, sum, totals, freshness, lag }) {
   const minutes = Math.max(1, (series.end - series.start) / 60);
   const peak = series.peak();
   const posts = number(sum.posts);
-  byId("figures").replaceChildren(
-    figure("posts", posts, t("figure.posts.note", { posts: number(totals.posts) })),
-    figure("rate", sum.posts ? number(sum.posts / minutes, 1) : "–", peak
-      ? t("figure.rate.note", { peak: number((peak[1] * 60) / series.step, 1), time: moment(peak[0]) })
-      : "–"),
-    figure("sentiment", sum.posts ? signed(sum.sentiment) : "–",
-      t("figure.sentiment.note", { posts }), sum.posts ? meter(sum.sentiment) : null),
-    figure("delay", freshness.delay_seconds === null ? "–" : t("unit.seconds", {
-      seconds: number(freshness.delay_seconds, freshness.delay_seconds < 10 ? 1 : 0),
-    }), waiting(view.lag)),
-    figure("late", number(sum.late), t("figure.late.note", { share: percent(sum.late, sum.posts), posts })),
-    figure("duplicates", number(freshness.duplicates), t("figure.duplicates.note")),
-  );
-  const angle = Math.max(-1, Math.min(1, sum.posts ? sum.sentiment : 0)) * -60;
-  byId("vane-arrow").setAttribute("transform", `rotate(${angle.toFixed(1)} 16 11)`);
+  const delay = freshness.delay_seconds;
+  return {
+    posts: [posts, t("figure.posts.note", { posts: number(totals.posts) })],
+    rate: peak
+      ? [number(sum.posts / minutes, 1),
+        t("figure.rate.note", { peak: number((peak[1] * 60) / series.step, 1), time: moment(peak[0]) })]
+      : ["–", "\u00a0"],
+    sentiment: [sum.posts ? signed(sum.sentiment) : "–", t("figure.sentiment.note", { posts })],
+    delay: [delay === null ? "–" : t("unit.seconds", { seconds: number(delay, delay < 10 ? 1 : 0) }), waiting(lag)],
+    late: [number(sum.late), t("figure.late.note", { share: percent(sum.late, sum.posts), posts })],
+    duplicates: [number(freshness.duplicates), t("figure.duplicates.note")],
+  };
 }
 
-function figure(name, value, note, extra = null) {
-  return el("div", { class: "figure", "data-figure": name },
-    el("dt", {}, t(`figure.${name}`)), el("dd", { class: "value" }, value), extra, el("dd", { class: "note" }, note));
-}
-
-/** A line from -1 to 1 with a mark; the number beside it says the same. */
-function meter(sentiment) {
-  const node = el("dd", { class: "meter", "aria-hidden": "true" });
-  node.style.setProperty("--at", `${(sentiment + 1) * 50}%`);
-  node.style.setProperty("--from", `${Math.min(50, (sentiment + 1) * 50)}%`);
-  node.style.setProperty("--width", `${Math.abs(sentiment) * 50}%`);
-  node.dataset.side = sentiment < 0 ? "negative" : "positive";
-  return node;
+/** Turn the vane, and set the mark on the line from -1 to 1; the number beside it says the same. */
+function point(sentiment) {
+  const meter = byId("meter");
+  const value = Math.max(-1, Math.min(1, sentiment ?? 0));
+  meter.dataset.side = sentiment === null ? "none" : value < 0 ? "negative" : "positive";
+  meter.style.setProperty("--at", `${(value + 1) * 50}%`);
+  meter.style.setProperty("--from", `${Math.min(50, (value + 1) * 50)}%`);
+  meter.style.setProperty("--width", `${Math.abs(value) * 50}%`);
+  byId("vane-arrow").setAttribute("transform", `rotate(${(value * -60).toFixed(1)} 16 11)`);
 }
 
 /** Records that wait in front of the stages, summed; null where the lag is not known. */
@@ -98,24 +99,24 @@ export function showBreakdown({ sum }, chosen, onChoose) {
     const posts = sum.emotions[name] ?? 0;
     const button = list.children[index].firstChild;
     const [label, bar, share, count] = button.children;
-    label.lastChild.data = emotionName(name);
+    setText(label.lastChild, emotionName(name));
     bar.style.setProperty("--share", `${(100 * posts) / most}%`);
-    share.textContent = percent(posts, sum.posts);
-    count.textContent = number(posts);
+    setText(share, percent(posts, sum.posts));
+    setText(count, number(posts));
     button.setAttribute("aria-pressed", String(chosen === name));
   });
-  byId("breakdown-note").textContent = t("breakdown.note", {
+  setText(byId("breakdown-note"), t("breakdown.note", {
     posts: number(sum.posts),
     abstained: number(sum.abstained),
     share: percent(sum.abstained, sum.posts),
-  });
+  }));
 }
 
 function breakdownRow(name, onChoose) {
   const bar = el("span", { class: "bar" });
   bar.style.setProperty("--swatch", `var(--${name})`);
   const button = el("button", { type: "button", value: name },
-    el("span", { class: "label" }, swatch(name), emotionName(name)),
+    el("span", { class: "label" }, swatch(name), el("span")),
     bar,
     el("span", { class: "share" }),
     el("span", { class: "count" }));
