@@ -26,7 +26,7 @@ WORKERS = "workers"
 
 _STOP_SECONDS = 30
 """From SIGTERM to SIGKILL: a worker drains within this time."""
-_START_SECONDS = 10
+_START_SECONDS = 60
 """A process that ends sooner than this after its start waits before the next, longer each time."""
 _LONGEST_SOCKET = 90
 """Bytes. A Unix socket's path holds about 104, and supervisord appends its pid while it binds."""
