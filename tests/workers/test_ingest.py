@@ -1,0 +1,104 @@
+"""The ingest transform by itself: records in, posts and dead letters out."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from pipeline.media import MediaCleaner
+from pipeline.post import posts_decoder
+from pipeline.records import Outgoing
+from pipeline.telemetry import Telemetry
+from pipeline.tracks import TrackFile
+from tests.pipeline.test_records import Consumed
+from workers.ingest import MAX_CLEANED, Ingest
+
+
+@pytest.fixture(scope="module")
+def cleaner() -> Iterator[MediaCleaner]:
+    with MediaCleaner() as cleaner:
+        yield cleaner
+
+
+@pytest.fixture
+def telemetry() -> Telemetry:
+    return Telemetry("ingest")
+
+
+@pytest.fixture
+def ingest(cleaner: MediaCleaner, telemetry: Telemetry, tmp_path: Path) -> Ingest:
+    tracks = tmp_path / "tracks.toml"
+    tracks.write_text('[[track]]\nname = "cats"\nany = ["cat"]\n')
+    return Ingest(TrackFile(tracks), cleaner, telemetry)
+
+
+def record(offset: int, topic: str = "posts.raw.weathervane", **fields: Any) -> Consumed:
+    post = {"id": f"w:{offset}", "created_at": "2026-03-01T12:00:00Z", "text": "a cat"} | fields
+    return Consumed(topic, 0, offset, 1000 + offset, b"k", json.dumps(post).encode(), [])
+
+
+def png(size: tuple[int, int] = (900, 600)) -> str:
+    out = BytesIO()
+    Image.new("RGB", size, "teal").save(out, "PNG")
+    return base64.b64encode(out.getvalue()).decode()
+
+
+def reason(out: Outgoing) -> str:
+    return dict(out.headers)["__connect.errors.exception.message"].decode()
+
+
+def test_each_record_has_one_answer_and_a_bad_one_harms_no_other(
+    ingest: Ingest, telemetry: Telemetry
+) -> None:
+    cut = base64.b64encode(base64.b64decode(png())[:700]).decode()
+    answers = ingest(
+        [
+            record(0),
+            Consumed("posts.raw.weathervane", 0, 1, 0, b"k", b"{", []),
+            record(2, media=[{"kind": "image", "bytes": cut}]),
+            record(3, media=[{"kind": "image", "bytes": png()}]),
+            record(4, topic="posts.raw.myspace"),
+            record(5, deleted=True),
+            record(6, text="a dog"),
+        ]
+    )
+    assert [a.topic for a in answers] == [
+        "posts",
+        "posts.raw.weathervane.dlq",
+        "posts.raw.weathervane.dlq",
+        "posts",
+        "posts.raw.myspace.dlq",
+        "posts",
+    ]
+    assert reason(answers[2]).startswith("media[0]: ")
+    assert "myspace" in reason(answers[4])
+    posts = [posts_decoder.decode(a.value or b"") for a in answers if a.topic == "posts"]
+    assert [p.tracks for p in posts] == [("all", "cats"), ("all", "cats"), ("all",)]
+    for outcome, count in {"ok": 3, "dead_lettered": 3, "skipped": 1}.items():
+        labels = {"stage": "ingest", "outcome": outcome}
+        assert telemetry.registry.get_sample_value("weathervane_records_total", labels) == count
+
+
+def test_media_are_made_small_and_what_is_not_cleaned_does_not_go_on(ingest: Ingest) -> None:
+    media: list[dict[str, Any]] = [{"kind": "image", "bytes": png()}] * (MAX_CLEANED + 1)
+    media.insert(1, {"kind": "video", "bytes": "AAAA", "url": "https://example.invalid/v"})
+    [answer] = ingest([record(0, media=media)])
+    post = posts_decoder.decode(answer.value or b"")
+    assert [m.data is not None for m in post.media] == [True, False, True, True, False, False]
+    image = Image.open(BytesIO(post.inline("image") or b""))
+    assert (image.format, image.size) == ("JPEG", (256, 171))
+    assert post.media[1].url == "https://example.invalid/v"
+
+
+def test_a_post_knows_when_its_record_arrived(ingest: Ingest) -> None:
+    [answer] = ingest([record(7)])
+    headers = dict(answer.headers)
+    assert headers["ce_received"] == b"1007"
+    assert headers["ce_id"] == answer.key == b"w:7"
