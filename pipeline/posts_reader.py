@@ -82,5 +82,5 @@ class PostReader:
 def _decoded(value: bytes | None) -> IngestedPost | None:
     try:
         return posts_decoder.decode(value) if value else None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None

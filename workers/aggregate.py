@@ -139,7 +139,7 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
     def _scored(self, record: Record) -> Scored | None:
         try:
             event = event_decoder.decode(record.value or b"")
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             log.error(
                 "%s-%d@%d is no sentiment event, left out: %s",
                 record.topic,

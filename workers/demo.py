@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -119,9 +119,9 @@ def _live(records: list[DemoRecord]) -> Iterator[Post]:
 
 
 def _day() -> list[DemoRecord]:
-    """The demo posts, placed on yesterday, under ids of this run: a second run is counted too."""
-    yesterday: date = datetime.now(UTC).date() - timedelta(days=1)
-    return list(demo_records(yesterday, run=secrets.token_hex(4)))
+    """The demo posts of the 24 hours until now, under ids of this run: a second one counts too."""
+    now = datetime.now(UTC)
+    return demo_records(now.date(), until=now, run=secrets.token_hex(4))
 
 
 def _send(sink: KafkaProducer, record: DemoRecord) -> None:

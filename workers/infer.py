@@ -73,7 +73,7 @@ class Infer:
             try:
                 posts.append(posts_decoder.decode(record.value or b""))
                 places.append(place)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 answers[place] = self._letter(record, Unreadable(f"not a post: {error}"))
         items = [Item(p.text, p.inline("image"), p.inline("audio")) for p in posts]
         kept: tuple[list[int], list[IngestedPost], list[Prepared]] = ([], [], [])

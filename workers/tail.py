@@ -69,7 +69,7 @@ def _is_in(record: Record, track: str | None) -> bool:
         return True
     try:
         value = msgspec.json.decode(record.value or b"")
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     if not isinstance(value, dict):
         return False

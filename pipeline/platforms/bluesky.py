@@ -43,7 +43,7 @@ def decode(value: bytes) -> Post | None:
     """
     try:
         event = _envelopes.decode(value)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         load_object(value)
         raise Unreadable(f"not a Jetstream event: {error}") from error
     if event.kind is None:

@@ -38,7 +38,7 @@ def decode(value: bytes) -> Post:
     """
     try:
         post = _strict.decode(value)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         post = _by_field(load_object(value))
     return checked(post)
 

@@ -52,6 +52,7 @@ def test_a_full_canonical_post_is_read_whole() -> None:
         (b"", "the record is empty"),
         (b"\xff\xfe", "not JSON"),
         (b'{"id": "a"', "not JSON"),
+        (b'{"id": "a\xff"}', "not UTF-8"),
         (b"[1]", "the JSON is a list"),
         (b'{"text": "no id"}', "no id"),
         (b'{"id": 5, "text": "x"}', "id is a int"),
@@ -86,6 +87,20 @@ def test_any_json_is_a_post_or_unreadable(value: object) -> None:
     for decode in DECODERS.values():
         with pytest.raises(Unreadable):
             decode(json.dumps(value).encode())
+
+
+@given(st.binary(max_size=60), st.integers(0, 200))
+def test_any_damage_is_unreadable_or_harmless(damage: bytes, at: int) -> None:
+    """Bytes written over a good record: whatever comes of it is a post, no post, or a reason."""
+    good = {
+        "weathervane": canonical_record(),
+        "bluesky": json.dumps(commit({"text": "x"})).encode(),
+    }
+    for platform, value in good.items():
+        try:
+            DECODERS[platform](value[:at] + damage + value[at + len(damage) :])
+        except Unreadable as error:
+            assert str(error)
 
 
 def test_a_bluesky_post_is_mapped() -> None:
