@@ -6,6 +6,11 @@ WeathervaneError            anything that ends a command with one plain sentence
 └── Unreadable              one record that cannot be used; it becomes a dead letter
 """
 
+import msgspec
+
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec's decoders raise on bytes that are not what was expected."""
+
 
 class WeathervaneError(Exception):
     """Ends a command: its text is one sentence for the person who ran it."""

@@ -11,10 +11,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable
 
-import msgspec
 from kafka import TopicPartition
 
 from pipeline.clients import consumer
+from pipeline.errors import UNDECODABLE
 from pipeline.post import IngestedPost, posts_decoder
 from pipeline.settings import Settings
 from pipeline.topics import POSTS
@@ -82,5 +82,5 @@ class PostReader:
 def _decoded(value: bytes | None) -> IngestedPost | None:
     try:
         return posts_decoder.decode(value) if value else None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNDECODABLE:
         return None

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
 
-import msgspec
 import redis
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
@@ -22,6 +21,7 @@ from kafka.structs import OffsetAndMetadata
 
 from pipeline.buckets import Scored
 from pipeline.clients import consumer
+from pipeline.errors import UNDECODABLE
 from pipeline.event import event_decoder
 from pipeline.fold import Folder, Position
 from pipeline.headers import POST_OFFSET, POST_PARTITION, RECEIVED, header_int
@@ -139,7 +139,7 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
     def _scored(self, record: Record) -> Scored | None:
         try:
             event = event_decoder.decode(record.value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNDECODABLE as error:
             log.error(
                 "%s-%d@%d is no sentiment event, left out: %s",
                 record.topic,

@@ -8,14 +8,12 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
 from models.errors import ItemError
 from models.predictor import DEFAULT_RELEASE, Prediction
 from models.prepare import Item, Prepared, Preparer
 from pipeline.clients import consumer, producer
 from pipeline.delivery import Delivery
-from pipeline.errors import Unreadable, WeathervaneError
+from pipeline.errors import UNDECODABLE, Unreadable, WeathervaneError
 from pipeline.event import Emotions, Opinion, Polarity, SentimentEvent
 from pipeline.headers import RECEIVED, cloud_event, header_int
 from pipeline.post import IngestedPost, encoder, posts_decoder
@@ -73,7 +71,7 @@ class Infer:
             try:
                 posts.append(posts_decoder.decode(record.value or b""))
                 places.append(place)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except UNDECODABLE as error:
                 answers[place] = self._letter(record, Unreadable(f"not a post: {error}"))
         items = [Item(p.text, p.inline("image"), p.inline("audio")) for p in posts]
         kept: tuple[list[int], list[IngestedPost], list[Prepared]] = ([], [], [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from pipeline.telemetry import Telemetry
 from pipeline.topics import MAX_RECORD_BYTES, POSTS, RAW_PATTERN, RAW_PREFIX
 from pipeline.tracks import TrackFile
 from workers.process import worker
+
+log = logging.getLogger(__name__)
 
 GROUP = "ingest"
 MAX_CLEANED = 4
@@ -104,6 +107,9 @@ def _decoded(record: Record) -> _Draft:
         return _Draft(record, post=decode(record.value or b""))
     except Unreadable as error:
         return _Draft(record, error=error)
+    except Exception as error:
+        log.exception("%s-%d@%d: decoding failed", record.topic, record.partition, record.offset)
+        return _Draft(record, error=Unreadable(f"decoding failed: {type(error).__name__}"))
 
 
 def _replaced(media: Sequence[Media], clean: dict[int, CleanMedia]) -> tuple[Media, ...]:

@@ -12,7 +12,7 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 from pipeline.clients import consumer
-from pipeline.errors import WeathervaneError
+from pipeline.errors import UNDECODABLE, WeathervaneError
 from pipeline.event import event_decoder
 from pipeline.headers import header
 from pipeline.records import ERROR_HEADERS, Record
@@ -69,7 +69,7 @@ def _is_in(record: Record, track: str | None) -> bool:
         return True
     try:
         value = msgspec.json.decode(record.value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNDECODABLE:
         return False
     if not isinstance(value, dict):
         return False

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.errors import Unreadable
+from pipeline.errors import UNDECODABLE, Unreadable
 from pipeline.platforms.canonical import checked, load_object
 from pipeline.post import Author, Media, Post
 from pipeline.times import parse_time
@@ -43,7 +43,7 @@ def decode(value: bytes) -> Post | None:
     """
     try:
         event = _envelopes.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         load_object(value)
         raise Unreadable(f"not a Jetstream event: {error}") from error
     if event.kind is None:

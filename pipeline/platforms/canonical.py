@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.errors import Unreadable
+from pipeline.errors import UNDECODABLE, Unreadable
 from pipeline.post import Author, Media, Post
 from pipeline.times import parse_time
 
@@ -38,7 +38,7 @@ def decode(value: bytes) -> Post:
     """
     try:
         post = _strict.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNDECODABLE:
         post = _by_field(load_object(value))
     return checked(post)
 
@@ -55,7 +55,9 @@ def load_object(value: bytes) -> dict[str, Any]:
         data = msgspec.json.decode(value)
     except UnicodeDecodeError as error:
         raise Unreadable(f"not UTF-8 at byte {error.start}; expected a JSON object") from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except RecursionError as error:
+        raise Unreadable("the JSON is nested too deeply") from error
+    except UNDECODABLE as error:
         raise Unreadable(f"not JSON: {error}") from error
     if not isinstance(data, dict):
         raise Unreadable(f"the JSON is a {type(data).__name__}; expected an object with an id")

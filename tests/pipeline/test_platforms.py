@@ -66,7 +66,8 @@ def test_a_full_canonical_post_is_read_whole() -> None:
         (canonical_record(text=7), "text is a int"),
         (canonical_record(media=[{"kind": "image", "bytes": "%%"}]), "media[0] cannot be read"),
         (canonical_record(media="cat.jpg"), "media is a str"),
-        (b"[" * 100_000, "not JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (canonical_record()[:-1] + b', "more": ' + b"[" * 100_000, "nested too deeply"),
     ],
 )
 def test_what_cannot_be_read_says_why(value: bytes, reason: str) -> None:
