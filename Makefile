@@ -11,6 +11,7 @@ setup: .venv/.stamp
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -c "from workers.local.kafka import jars; jars(print)"
 	@touch $@
 
 # Resolve pyproject.toml again into pinned, hashed requirements.

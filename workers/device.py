@@ -18,6 +18,7 @@ from typing import Any
 from models.errors import ItemError, ModelError
 from models.prepare import Prepared
 from pipeline.errors import WeathervaneError
+from workers.local.launch import die_with_parent
 
 LOAD_SECONDS = 120
 _STOP_SECONDS = 5
@@ -136,6 +137,10 @@ def _serve(pipe: Connection, release: Path, device: str) -> None:
     """The child: load, say so, then answer batches until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:
+        # A hung forward pass does not see the pipe close.
+        die_with_parent(signal.SIGKILL, parent.pid)
     from models.predictor import Predictor
 
     try:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from prometheus_client import disable_created_metrics
+
 from pipeline.settings import Settings
 from pipeline.telemetry import Telemetry, serve
 
@@ -50,6 +52,8 @@ def worker(
 ) -> Iterator[tuple[Telemetry, threading.Event]]:
     """Set up one worker: logs, signals, and its endpoint on `port` (0 for a free one)."""
     log_to_stderr()
+    # A second series a metric, with the time of its making, helps nobody here.
+    disable_created_metrics()
     telemetry = Telemetry(stage)
     with stop_on_signals() as stop, serve(telemetry, settings.metrics_host, port) as actual:
         log.info("%s %s: metrics and health on port %d", stage, settings.name, actual)
