@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import msgspec
 from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
@@ -32,6 +34,7 @@ from workers.api.views import Views
 
 PAGE = Path(workers.__file__).parent / "page"
 LAG_SECONDS = 2.0
+READY_SECONDS = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +58,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(broadcaster.run()),
-            asyncio.create_task(_keep_lag(views, lag, broadcaster)),
+            asyncio.create_task(_keep_lag(views, lag)),
         ]
         yield
         for task in tasks:
@@ -89,8 +92,11 @@ def _add_service_routes(app: FastAPI, views: Views, metrics: Metrics) -> None:
         return {"status": "alive"}
 
     @app.get("/readyz", include_in_schema=False)
-    def readyz() -> Response:
-        if views.ready():
+    async def readyz() -> Response:
+        ready = False
+        with anyio.move_on_after(READY_SECONDS):
+            ready = await anyio.to_thread.run_sync(views.ready, abandon_on_cancel=True)
+        if ready:
             return JSONResponse({"status": "ready"})
         return errors.error_response(503, "The store does not answer.")
 
@@ -110,10 +116,9 @@ class _Page(StaticFiles):
         return response
 
 
-async def _keep_lag(views: Views, lag: Lag, broadcaster: Broadcaster) -> None:
-    """Read the lag of the consumer groups while somebody looks."""
+async def _keep_lag(views: Views, lag: Lag) -> None:
+    """Read the lag of the consumer groups now and then, apart from the ticks: it can take long."""
     while True:
-        await broadcaster.watched.wait()
         try:
             views.lag = await run_in_threadpool(lag.read)
         except (KafkaError, WeathervaneError) as error:

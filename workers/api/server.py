@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uvicorn
+from fastapi import FastAPI
 
 from pipeline.lag import Lag
 from pipeline.posts_reader import PostReader
@@ -14,13 +15,22 @@ SHUTDOWN_SECONDS = 5
 
 
 def run(settings: Settings, port: int, name: str) -> None:
-    """Serve the page on `settings.page_host` and `port` until SIGTERM or SIGINT."""
+    """Serve the page on `settings.page_host` and `port` until SIGTERM or SIGINT.
+
+    Raises:
+        ServerUnavailable: Kafka does not answer.
+    """
     store = Store.connect(settings.redis)
     app = create_app(store, PostReader(settings), Lag(settings), hosts={settings.page_host})
     app.title = f"Weathervane ({name})"
+    make_server(app, settings.page_host, port).run()
+
+
+def make_server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
+    """A server that logs as its process does, says nothing of itself and trusts no proxy header."""
     config = uvicorn.Config(
         app,
-        host=settings.page_host,
+        host=host,
         port=port,
         log_config=None,
         access_log=False,
@@ -28,4 +38,4 @@ def run(settings: Settings, port: int, name: str) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    uvicorn.Server(config).run()
+    return uvicorn.Server(config)

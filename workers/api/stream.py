@@ -81,8 +81,7 @@ class Broadcaster:
         self._clients: set[_Client] = set()
         self._cursor: str | None = None
         self._ticks = 0
-        self.watched = asyncio.Event()
-        """Set while there is a client."""
+        self._someone = asyncio.Event()
         self._reading = asyncio.Lock()
         """Joins and ticks take turns, so that a client's events are in the order of reading."""
 
@@ -94,7 +93,7 @@ class Broadcaster:
     async def run(self) -> None:
         """Tick for as long as the task lives; sleep while nobody listens."""
         while True:
-            await self.watched.wait()
+            await self._someone.wait()
             async with self._reading:
                 await self._guarded_tick()
             await asyncio.sleep(self._tick)
@@ -115,7 +114,7 @@ class Broadcaster:
             self._clients.discard(client)
             self._metrics.clients.set(self.clients)
             if not self._clients:
-                self.watched.clear()
+                self._someone.clear()
                 self._cursor = None
 
     async def _join(self, client: _Client, last_id: str | None) -> ServerSentEvent:
@@ -126,7 +125,7 @@ class Broadcaster:
             if self._cursor is None:
                 self._cursor = event.id
             self._clients.add(client)
-            self.watched.set()
+            self._someone.set()
             self._metrics.clients.set(self.clients)
             return event
 

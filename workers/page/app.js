@@ -193,9 +193,11 @@ function wire() {
     button.addEventListener("click", () => setLanguage(button.dataset.language, true));
   }
   charts.emotion.onSeries((id) => EMOTIONS.includes(id) && toggleEmotion(id));
+  // A browser gives a host six connections: pages that nobody looks at must not hold them.
+  document.addEventListener("visibilitychange", () => (document.hidden ? stream?.close() : listen()));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 }
 
 wire();
 await setLanguage(preferredLanguage(), false);
-listen();
+if (!document.hidden) listen();

@@ -2,7 +2,7 @@
 
 import { el, swatch } from "./dom.js";
 import { clock, dayMonth, emotionName, languageName, moment, number, percent, platformName, signed, t } from "./i18n.js";
-import { EMOTIONS, leading } from "./series.js";
+import { EMOTIONS, countOf, leading } from "./series.js";
 
 const MOST_PARTS = 4;
 const MARK_Z = 10;
@@ -83,7 +83,7 @@ export function polarityOption(series, mode) {
 /** Posts over time by platform or by language: the largest few and the others. */
 export function volumeOption(series, by, parts) {
   const starts = series.starts();
-  const counted = (counts, part) => part.members.reduce((sum, name) => sum + (counts?.[by][name] ?? 0), 0);
+  const counted = (counts, part) => part.members.reduce((sum, name) => sum + countOf(counts, by, name), 0);
   const option = {
     ...frame(series, "counts", 0, undefined, (counts) =>
       parts.map((part, index) => row(`volume-${index}`, part.name, counted(counts, part), counts.posts))),
@@ -127,7 +127,7 @@ function fading(option, series) {
 
 /** Null where a share has no posts to be a share of: a gap, not a zero. */
 function height(counts, group, name, mode) {
-  const posts = counts?.[group][name] ?? 0;
+  const posts = countOf(counts, group, name);
   if (mode === "counts") return posts;
   return counts ? posts / counts.posts : null;
 }

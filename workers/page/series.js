@@ -82,6 +82,11 @@ export class Series {
   }
 }
 
+/** Posts of one name in a group of counts; names come from outside, "constructor" is one too. */
+export function countOf(counts, group, name) {
+  return counts && Object.hasOwn(counts[group], name) ? counts[group][name] : 0;
+}
+
 /** The names of a group by falling count: the first few, and whether others remain. */
 export function leading(counts, most) {
   const names = Object.keys(counts).sort((a, b) => counts[b] - counts[a] || (a < b ? -1 : 1));

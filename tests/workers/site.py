@@ -1,0 +1,171 @@
+"""A page over a real store and a real `posts` topic, served on a port of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from kafka import KafkaProducer
+
+from pipeline.buckets import Scored
+from pipeline.event import EMOTIONS, Emotions, Polarity, SentimentEvent
+from pipeline.fold import Folder, Position
+from pipeline.lag import Lag
+from pipeline.post import IngestedPost, Media
+from pipeline.posts_reader import PostReader
+from pipeline.settings import Settings
+from pipeline.store import Store, connect
+from pipeline.times import epoch_ms
+from pipeline.topics import POSTS, create_topics
+from tests.waiting import until
+from workers.api.app import create_app
+from workers.api.server import make_server
+
+DAY = datetime(2026, 11, 18, tzinfo=UTC)
+
+
+@dataclass
+class Written:
+    """A post and what the model said of it, in the few words that a test needs."""
+
+    id: str
+    text: str | None = "a post"
+    minute: float = 0
+    emotion: str = "joy"
+    tracks: tuple[str, ...] = ("all",)
+    platform: str = "bluesky"
+    lang: str | None = "en"
+    url: str | None = None
+    media: tuple[Media, ...] = ()
+    abstained: bool = False
+    conflict: float = 0.0
+    published: bool = True
+    """Whether the post stands in `posts`."""
+
+    @property
+    def created_at(self) -> datetime:
+        """Event time."""
+        return DAY + timedelta(minutes=self.minute)
+
+    def post(self) -> IngestedPost:
+        """The post as ingest writes it."""
+        return IngestedPost(
+            id=self.id,
+            created_at=self.created_at,
+            platform=self.platform,
+            lang=self.lang,
+            text=self.text,
+            url=self.url,
+            media=self.media,
+            tracks=self.tracks,
+        )
+
+    def event(self) -> SentimentEvent:
+        """The event as infer writes it."""
+        negative, positive = {"joy": (0.1, 0.8), "neutral": (0.1, 0.1)}.get(
+            self.emotion, (0.75, 0.125)
+        )
+        return SentimentEvent(
+            id=self.id,
+            platform=self.platform,
+            author=None,
+            created_at=self.created_at,
+            scored_at=self.created_at,
+            lang=self.lang,
+            tracks=self.tracks,
+            modalities=("text", "image") if self.media else ("text",),
+            emotions=Emotions(*(0.9 if name == self.emotion else 0.05 for name in EMOTIONS)),
+            dominant=self.emotion,  # type: ignore[arg-type]
+            polarity=Polarity(negative, 1 - negative - positive, positive),
+            sentiment=positive - negative,
+            confidence=0.9,
+            abstained=self.abstained,
+            conflict=self.conflict,
+            by_modality={},
+            model="test@0",
+        )
+
+
+@dataclass
+class Site:
+    """A served page and the means to fill it."""
+
+    address: str
+    settings: Settings
+    store: Store
+    folder: Folder
+    _offset: int = 0
+    _position: Position = field(default_factory=Position)
+
+    def add(self, posts: Sequence[Written]) -> None:
+        """Publish the posts and fold their events, as the workers would."""
+        places = self._publish([post for post in posts if post.published])
+        batch = []
+        for at, post in enumerate(posts, self._offset):
+            moment = epoch_ms(post.created_at)
+            place = places.get(post.id, (None, None))
+            batch.append(Scored(post.event(), at, moment, moment, *place))
+        self._position = self.folder.position(0)
+        self._offset += len(posts)
+        folded = self.folder.fold(0, self._position, batch, self._offset, int(time.time() * 1000))
+        assert folded.applied
+
+    def _publish(self, posts: Sequence[Written]) -> dict[str, tuple[int, int]]:
+        if not posts:
+            return {}
+        producer = KafkaProducer(**self.settings.kafka_options())
+        try:
+            sent = {
+                post.id: producer.send(
+                    POSTS, key=post.id.encode(), value=msgspec.json.encode(post.post())
+                )
+                for post in posts
+            }
+            places = {name: future.get(timeout=20) for name, future in sent.items()}
+            return {name: (place.partition, place.offset) for name, place in places.items()}
+        finally:
+            producer.close()
+
+
+@contextmanager
+def serve(settings: Settings, namespace: str, tick: float = 0.05) -> Iterator[Site]:
+    """Serve the page of one namespace on a free port of the loopback."""
+    store = Store(connect(settings.redis), namespace)
+    posts, lag = PostReader(settings), Lag(settings)
+    server = make_server(create_app(store, posts, lag, tick=tick), "127.0.0.1", 0)
+    server.config.timeout_graceful_shutdown = 1
+    thread = threading.Thread(target=server.run, name="page")
+    thread.start()
+    try:
+        until(lambda: server.started or not thread.is_alive(), "the page is served")
+        port = server.servers[0].sockets[0].getsockname()[1]
+        folder = Folder(connect(settings.redis), 600_000, 48 * 3_600_000, namespace)
+        yield Site(f"http://127.0.0.1:{port}", settings, store, folder)
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        posts.close()
+        lag.close()
+    assert not thread.is_alive(), "the server did not stop"
+
+
+@pytest.fixture(scope="session")
+def site_settings(kafka: str, redis_url: str) -> Settings:
+    """Settings of the session's servers, with the topics created."""
+    settings = Settings(kafka=kafka, redis=redis_url.replace("/0", "/7"), partitions=3)
+    create_topics(settings)
+    return settings
+
+
+@pytest.fixture
+def site(site_settings: Settings) -> Iterator[Site]:
+    """An empty page in a namespace of its own."""
+    with serve(site_settings, f"page-{uuid.uuid4().hex[:8]}") as served:
+        yield served
