@@ -118,12 +118,14 @@ class _Page(StaticFiles):
 
 async def _keep_lag(views: Views, lag: Lag) -> None:
     """Read the lag of the consumer groups now and then, apart from the ticks: it can take long."""
+    failed = False
     while True:
         try:
-            views.lag = await run_in_threadpool(lag.read)
+            views.lag, failed = await run_in_threadpool(lag.read), False
         except (KafkaError, WeathervaneError) as error:
-            log.warning("the lag cannot be read: %s", error)
-            views.lag = None
+            if not failed:
+                log.warning("the lag cannot be read: %s", error)
+            views.lag, failed = None, True
         await asyncio.sleep(LAG_SECONDS)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+
 import uvicorn
 from fastapi import FastAPI
 
@@ -23,6 +26,9 @@ def run(settings: Settings, port: int, name: str) -> None:
     store = Store.connect(settings.redis)
     app = create_app(store, PostReader(settings), Lag(settings), hosts={settings.page_host})
     app.title = f"Weathervane ({name})"
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn raises the signal again once it has drained: that is the end, and a good one.
+        signal.signal(stop, lambda *_: sys.exit(0))
     make_server(app, settings.page_host, port).run()
 
 
