@@ -44,6 +44,28 @@ return Object.values(seen).filter((count) => count > 20).length;
 """
 
 
+SERIES = """
+const done = arguments[0];
+const counts = (posts) => ({
+  posts, emotions: {joy: posts}, polarity: {}, platforms: {}, languages: {},
+  late: 0, abstained: 0, sentiment: 0.5,
+});
+const bucket = (start, posts) => ({start, counts: counts(posts)});
+import('/page/series.js').then(({Series}) => {
+  const buckets = [bucket(600, 1), bucket(1140, 2)];
+  const view = new Series({step: 60, from: 600, to: 1200, buckets});
+  const delta = {buckets: [bucket(1140, 5), bucket(1200, 7)], freshness: {last_event_ms: 1230_000}};
+  const states = [];
+  for (let times = 0; times < 2; times += 1) {
+    view.apply(delta, true);
+    states.push([view.start, view.end, view.starts().length, view.sum().posts]);
+  }
+  const wide = view.readable(6, 2);
+  done([states, wide.step, wide.sum().posts]);
+});
+"""
+
+
 def a_day(prefix: str, posts: int = 400) -> list[Written]:
     """Posts over a day, enough for every chart."""
     rng = random.Random(3)
@@ -248,6 +270,33 @@ def test_an_empty_store_says_so(site: Site, wide: Any) -> None:
     assert figure(wide, "posts") == "1"
     assert "read the shares with care" in text(wide, "#period")
     assert complaints(wide) == []
+
+
+def test_a_delta_applied_twice_changes_nothing_and_moves_the_window(site: Site, wide: Any) -> None:
+    open_page(wide, site)
+    states, step, posts = wide.execute_async_script(SERIES)
+    assert states == [[660, 1260, 10, 12]] * 2
+    assert (step, posts) == (300, 12)
+
+
+def test_posts_stay_while_someone_reads_them(site: Site, wide: Any) -> None:
+    from selenium.webdriver import ActionChains
+
+    site.add([Written("read:1", "being read", 10)])
+    open_page(wide, site)
+    shows(wide, "the post is there", lambda: "being read" in text(wide, "#posts"))
+    card = wide.find_element("css selector", "#posts .post")
+    ActionChains(wide).move_to_element(card).perform()
+    site.add([Written("read:2", "the next one", 11)])
+    shows(wide, "the figure moves", lambda: figure(wide, "posts") == "2")
+    asked = wide.execute_script("return performance.now()")
+    until(
+        lambda: wide.execute_script("return performance.now()") - asked > 5_000,
+        "a refresh would have come",
+    )
+    assert "the next one" not in text(wide, "#posts")
+    ActionChains(wide).move_to_element(wide.find_element("id", "headline")).perform()
+    shows(wide, "the next post comes", lambda: "the next one" in text(wide, "#posts"))
 
 
 def test_pictures_of_the_page_are_small(site: Site, tmp_path: Path) -> None:

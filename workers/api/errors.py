@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from pipeline.errors import ServerUnavailable, Unreadable
 
-_SENTENCES = {404: "There is nothing at this address.", 405: "Only GET and HEAD are answered here."}
+_SENTENCES = {404: "There is nothing at this address.", 405: "Only GET is answered here."}
 
 
 class UnknownTrack(Exception):

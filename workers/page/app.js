@@ -28,6 +28,7 @@ let state = ["connecting", {}];
 let drawing = false;
 let postsDue = 0;
 let postsRead = null; // aborts the reading under way
+let pointed = false; // whether a mouse rests on the posts: then they stay where they are
 let postsShown = ""; // what the list holds, so that it is left alone where nothing changed
 
 function choicesOfAddress() {
@@ -139,8 +140,12 @@ const toggleEmotion = (name) => choose({ emotion: chosen.emotion === name ? null
 
 function refreshPostsSoon() {
   if (postsDue) return;
-  postsDue = setTimeout(refreshPosts, POSTS_EVERY_MS);
   if (!postsRead) refreshPosts();
+  postsDue = setTimeout(() => {
+    postsDue = 0;
+    if (pointed || byId("posts").matches(":focus-within")) refreshPostsSoon();
+    else refreshPosts();
+  }, POSTS_EVERY_MS);
 }
 
 async function refreshPosts() {
@@ -188,6 +193,8 @@ function wire() {
     });
   }
   byId("track").addEventListener("change", (event) => choose({ track: event.target.value }));
+  byId("posts").addEventListener("pointerenter", (event) => (pointed = event.pointerType === "mouse"));
+  byId("posts").addEventListener("pointerleave", () => (pointed = false));
   byId("clear-filter").addEventListener("click", () => choose({ emotion: null }));
   for (const button of document.querySelectorAll("[data-language]")) {
     button.addEventListener("click", () => setLanguage(button.dataset.language, true));
