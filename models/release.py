@@ -1,10 +1,10 @@
 """A release: the folder that holds one trained model. Read only what its manifest vouches for.
 
-    config.json         shapes of the towers and the fusion, temperatures, thresholds
-    model.safetensors   the weights, half precision
-    tokenizer.json      of the text tower
-    manifest.json       name, label map, and the sha256 of every other file
-    card.md             data, licences, scores, limits
+config.json         shapes of the towers and the fusion, temperatures, thresholds
+model.safetensors   the weights, half precision
+tokenizer.json      of the text tower
+manifest.json       name, label map, and the sha256 of every other file
+card.md             data, licences, scores, limits
 """
 
 import hashlib

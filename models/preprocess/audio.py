@@ -67,7 +67,8 @@ def log_mel(samples: Floats) -> npt.NDArray[np.float16]:
     power = np.abs(np.fft.rfft(windows * _hann(), axis=1)) ** 2  # (frames, 201)
     mel = np.log10(np.maximum(power @ _filters(), 1e-10))  # (frames, 80)
     mel = np.maximum(mel, mel.max() - 8.0)
-    return ((mel + 4.0) / 4.0).T.astype(np.float16)
+    scaled: npt.NDArray[np.float16] = ((mel + 4.0) / 4.0).T.astype(np.float16)
+    return scaled
 
 
 @functools.cache

@@ -32,7 +32,7 @@ class TowerOutput:
     @property
     def tokens(self) -> Tensor:
         """Token states padded with zeros, `(batch, time, dim)`, for cross-attention."""
-        return pad_sequence(list(self.packed.split(self.lengths)), batch_first=True)
+        return pad_sequence(list(torch.split(self.packed, self.lengths)), batch_first=True)
 
     @property
     def mask(self) -> Tensor:
@@ -47,7 +47,7 @@ class Tower(Protocol):
     dim: int
 
     def encode(self, batch: Sequence[Tensor]) -> TowerOutput:
-        """Encode one array an item (token ids, pixels or a mel spectrogram), never an empty list."""
+        """Encode one array an item: token ids, pixels or a mel spectrogram. Never empty."""
         ...
 
 
@@ -57,10 +57,11 @@ def packed_attention(
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
+    *,
     lengths: Sequence[int],
     scaling: float | None = None,
     dropout: float = 0.0,
-    **_: Any,
+    **unused: Any,
 ) -> tuple[Tensor, None]:
     """Attention within each segment of a packed row, in the form that `transformers` calls.
 
@@ -68,7 +69,7 @@ def packed_attention(
     `(1, total, heads, head_dim)`. Neighbours of equal length run as one batch, so a batch sorted
     by length costs as many kernels as it has different lengths.
     """
-    _, heads, total, head_dim = query.shape
+    heads, total, head_dim = query.shape[1:]
     parts: list[Tensor] = []
     start = 0
     for length, group in groupby(lengths):

@@ -13,6 +13,17 @@ from transformers import AutoModel, BertConfig, BertModel
 
 from models.towers.base import PACKED, TowerOutput, register_packed_attention, segment_means
 
+SHAPE = (
+    "vocab_size",
+    "hidden_size",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "layer_norm_eps",
+    "type_vocab_size",
+    "pad_token_id",
+)
+
 
 class TextTower(nn.Module):
     """Token ids in, one vector a text out."""
@@ -29,9 +40,7 @@ class TextTower(nn.Module):
     def start_from(cls, source: str, layers: Sequence[int]) -> "TextTower":
         """A tower from a checkpoint folder or hub name, with these of its layers, in order."""
         trained = AutoModel.from_pretrained(source, add_pooling_layer=False, dtype=torch.float32)
-        fields = ("vocab_size", "hidden_size", "num_attention_heads", "intermediate_size")
-        fields += ("max_position_embeddings", "layer_norm_eps", "type_vocab_size", "pad_token_id")
-        encoder = {field: getattr(trained.config, field) for field in fields}
+        encoder = {field: getattr(trained.config, field) for field in SHAPE}
         encoder |= {"num_hidden_layers": len(layers), "attention_probs_dropout_prob": 0.0}
         tower = cls(encoder)
         trained.encoder.layer = nn.ModuleList(trained.encoder.layer[index] for index in layers)
@@ -41,9 +50,9 @@ class TextTower(nn.Module):
     @property
     def config(self) -> dict[str, Any]:
         """What `__init__` needs to build the same shape again."""
-        keep = self.encoder.config.to_diff_dict()
-        drop = ("dtype", "transformers_version", "architectures", "model_type")
-        return {key: value for key, value in keep.items() if key not in drop and key[0] != "_"}
+        config = self.encoder.config
+        keep = (*SHAPE, "num_hidden_layers", "hidden_dropout_prob", "attention_probs_dropout_prob")
+        return {field: getattr(config, field) for field in keep}
 
     def encode(self, batch: Sequence[Tensor]) -> TowerOutput:
         """`batch`: int token ids `(tokens,)` an item, markers included."""
@@ -53,4 +62,4 @@ class TextTower(nn.Module):
         states = self.encoder(
             input_ids=ids, position_ids=positions, lengths=lengths
         ).last_hidden_state[0]  # (total, dim)
-        return TowerOutput(segment_means(states, lengths), states, lengths)
+        return TowerOutput(segment_means(states.float(), lengths), states, lengths)

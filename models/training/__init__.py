@@ -1,1 +1,5 @@
 """Training from a TOML recipe: towers first, then the fusion, then calibration."""
+
+from models.training.run import train
+
+__all__ = ["train"]

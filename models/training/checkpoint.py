@@ -16,7 +16,11 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 def save(
-    path: Path, module: nn.Module, average: Sequence[Tensor], optimiser: torch.optim.AdamW, step: int
+    path: Path,
+    module: nn.Module,
+    average: Sequence[Tensor],
+    optimiser: torch.optim.AdamW,
+    step: int,
 ) -> None:
     """Write weights, their running average, Adam's moments, the random state and the step."""
     tensors = {f"model/{name}": value for name, value in module.state_dict().items()}
@@ -26,7 +30,9 @@ def save(
             tensors[f"adam/{index}/{moment}"] = optimiser.state[parameter][moment]
     tensors["random"] = torch.get_rng_state()
     partial = path.with_suffix(".partial")
-    save_file({key: value.contiguous() for key, value in tensors.items()}, partial, {"step": str(step)})
+    save_file(
+        {key: value.contiguous() for key, value in tensors.items()}, partial, {"step": str(step)}
+    )
     partial.replace(path)
 
 

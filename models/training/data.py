@@ -1,107 +1,15 @@
-"""Labelled corpora as arrays: Parquet in, rows with masked labels out.
-
-The columns are `text`, `image`, `audio`, `emotions`, `polarity`, `labels`, `group`; any of them
-may be missing. A null in `emotions` means that the corpus does not annotate it: NaN here.
-"""
+"""Which rows are learnt from and which are held out."""
 
 import hashlib
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from models.labels import EMOTIONS, POLARITIES
+from models.corpora import Rows, join, read_split, unescape
 from models.preprocess.text import normalise
-from models.training.recipe import Corpus, RecipeError
-
-Floats = npt.NDArray[np.float32]
-COLUMNS = ("id", "lang", "text", "image", "audio", "emotions", "polarity", "labels", "group")
-NEGATIVE = [EMOTIONS.index(name) for name in ("anger", "disgust", "fear", "sadness")]
-JOY, NEUTRAL = EMOTIONS.index("joy"), EMOTIONS.index("neutral")
-DERIVED_WEIGHT = 0.4  # of a polarity that follows from the emotions
-ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Rows of one or several corpora.
-
-    `emotions` `(rows, 7)` in [0, 1], NaN where not annotated; `polarity` `(rows, 3)`, each row
-    summing to 1 or NaN; `polarity_weight` and `weight` `(rows,)`; `corpus` `(rows,)` names.
-    """
-
-    texts: list[str | None]
-    images: list[bytes | None]
-    audios: list[bytes | None]
-    emotions: Floats
-    polarity: Floats
-    polarity_weight: Floats
-    weight: Floats
-    corpus: npt.NDArray[np.str_]
-    groups: list[str | None]
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def take(self, indices: npt.NDArray[np.int64]) -> "Rows":
-        """These rows, in this order."""
-        lists = (self.texts, self.images, self.audios)
-        texts, images, audios = ([column[i] for i in indices] for column in lists)
-        return Rows(
-            texts,
-            images,
-            audios,
-            self.emotions[indices],
-            self.polarity[indices],
-            self.polarity_weight[indices],
-            self.weight[indices],
-            self.corpus[indices],
-            [self.groups[i] for i in indices],
-        )
-
-
-def read_split(data: Path, name: str, split: str) -> Rows:
-    """Read `<data>/<name>/<split>.parquet`. Raises RecipeError where there is none."""
-    path = data / name / f"{split}.parquet"
-    if not path.is_file():
-        raise RecipeError(f"{path} is missing: the data folder holds one folder a corpus")
-    columns = [column for column in COLUMNS if column in pq.read_schema(path).names]
-    records: list[dict[str, Any]] = pq.read_table(path, columns=columns).to_pylist()
-    emotions = np.array([_emotions(row) for row in records], np.float32).reshape(-1, 7)
-    annotated = np.array([_polarity(row) for row in records], np.float32).reshape(-1, 3)
-    given = ~np.isnan(annotated[:, 0])
-    polarity = np.where(given[:, None], annotated, derived_polarity(emotions))
-    return Rows(
-        [ESCAPE.sub(_unescape, row["text"]) if row.get("text") else None for row in records],
-        [row["image"]["bytes"] if row.get("image") else None for row in records],
-        [row["audio"]["bytes"] if row.get("audio") else None for row in records],
-        emotions,
-        polarity,
-        np.where(given, 1.0, DERIVED_WEIGHT).astype(np.float32),
-        np.ones(len(records), np.float32),
-        np.array([name] * len(records)),
-        [row.get("group") for row in records],
-    )
-
-
-def join(parts: Sequence[Rows]) -> Rows:
-    """Rows of several corpora, one after another."""
-    return Rows(
-        [text for part in parts for text in part.texts],
-        [image for part in parts for image in part.images],
-        [audio for part in parts for audio in part.audios],
-        np.concatenate([part.emotions for part in parts]),
-        np.concatenate([part.polarity for part in parts]),
-        np.concatenate([part.polarity_weight for part in parts]),
-        np.concatenate([part.weight for part in parts]),
-        np.concatenate([part.corpus for part in parts]),
-        [group for part in parts for group in part.groups],
-    )
+from models.training.recipe import Corpus
 
 
 def split_train(
@@ -121,7 +29,7 @@ def split_train(
         keys = [_side(rows, index) for index in range(len(rows))]
         useful = ~np.isnan(rows.emotions).all(axis=1) | ~np.isnan(rows.polarity[:, 0])
         fresh = np.array([not text or normalise(text) not in seen for text in rows.texts])
-        side = np.array(keys) < share
+        side = np.array(keys) < (share if corpus.held_out is None else corpus.held_out)
         learn = np.flatnonzero(useful & fresh & ~side)
         if corpus.rows and corpus.rows < len(learn):
             order = np.random.default_rng([seed, number]).permutation(len(learn))
@@ -130,41 +38,6 @@ def split_train(
         learnt.append(rows.take(np.tile(learn, corpus.repeat)))
         held.append(rows.take(np.flatnonzero(useful & fresh & side)))
     return join(learnt), join(held)
-
-
-def derived_polarity(emotions: Floats) -> Floats:
-    """Polarity that follows from emotions, `(rows, 3)`; NaN where nothing but surprise speaks.
-
-    Joy is positive; anger, disgust, fear and sadness are negative; neutral is neutral.
-    """
-    known = np.nan_to_num(emotions)
-    parts = np.stack(
-        [known[:, NEGATIVE].max(axis=1), known[:, NEUTRAL], known[:, JOY]], axis=1
-    )  # (rows, 3) in the order of POLARITIES
-    total = parts.sum(axis=1, keepdims=True)
-    return np.where(total > 0, parts / np.maximum(total, 1e-9), np.nan).astype(np.float32)
-
-
-def _emotions(row: dict[str, Any]) -> list[float]:
-    struct = row.get("emotions")
-    if struct is not None:
-        return [float("nan") if struct[name] is None else struct[name] for name in EMOTIONS]
-    # CPED names anger and sadness in `labels` alone; it gives one label a row.
-    named = [label for label in row.get("labels") or () if label in EMOTIONS]
-    if len(named) == 1:
-        return [float(name == named[0]) for name in EMOTIONS]
-    return [float("nan")] * len(EMOTIONS)
-
-
-def _polarity(row: dict[str, Any]) -> list[float]:
-    if row.get("polarity") is None:
-        return [float("nan")] * len(POLARITIES)
-    return [float(name == row["polarity"]) for name in POLARITIES]
-
-
-def _unescape(match: re.Match[str]) -> str:
-    """Some corpora hold `\\u2019` written out."""
-    return chr(int(match[1], 16))
 
 
 def _side(rows: Rows, index: int) -> float:
@@ -182,5 +55,5 @@ def _dev_texts(data: Path, names: Sequence[str]) -> set[str]:
         path = data / name / "dev.parquet"
         if path.is_file() and "text" in pq.read_schema(path).names:
             texts = pq.read_table(path, columns=["text"])["text"].to_pylist()
-            seen.update(normalise(ESCAPE.sub(_unescape, text)) for text in texts if text)
+            seen.update(normalise(unescape(text)) for text in texts if text)
     return seen

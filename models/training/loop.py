@@ -43,7 +43,13 @@ class Task(Protocol):
 
 
 def optimise(
-    task: Task, fit: Fit, stage: str, folder: Path, report: Report, steps: int | None = None
+    task: Task,
+    fit: Fit,
+    folder: Path,
+    *,
+    stage: str,
+    report: Report,
+    steps: int | None = None,
 ) -> bool:
     """Run or resume a stage and leave the averaged weights in `task.module`.
 

@@ -4,23 +4,28 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
-from models.training.data import Rows
+from models.corpora import Rows
 
 LABELS = 5.0  # emotions that a corpus annotates on average: the scale of their sum
 
 
-def masked_loss(emotions: Tensor, polarity: Tensor, rows: Rows) -> Tensor:
-    """One loss a row, `(batch,)`, from emotion logits `(batch, 7)` and polarity logits `(batch, 3)`.
+def masked_loss(emotions: Tensor, polarity: Tensor, rows: Rows, exclusive: float = 0.0) -> Tensor:
+    """One loss a row, `(batch,)`, from emotion `(batch, 7)` and polarity `(batch, 3)` logits.
 
     Binary cross-entropy summed over the emotions that the row's corpus annotates, plus
     cross-entropy of the polarity where there is one. What is not annotated adds nothing.
+    `exclusive` weighs a cross-entropy over the annotated emotions of rows whose labels sum to
+    one (a single label, or shares of raters), which sharpens the order of the logits.
     """
     wanted = torch.from_numpy(rows.emotions)
     known = ~wanted.isnan()
-    each = binary_cross_entropy_with_logits(
-        emotions.float(), wanted.nan_to_num(), reduction="none"
-    )
+    each = binary_cross_entropy_with_logits(emotions.float(), wanted.nan_to_num(), reduction="none")
     loss = (each * known).sum(dim=1) / LABELS
+    if exclusive:
+        shares = wanted.nan_to_num()
+        single = (shares.sum(dim=1) - 1).abs() < 1e-3
+        order = log_softmax(emotions.float().masked_fill(~known, -1e4), dim=1)
+        loss = loss - exclusive * single * (shares * order).sum(dim=1)
     target = torch.from_numpy(rows.polarity)
     cross = -(target.nan_to_num() * log_softmax(polarity.float(), dim=1)).sum(dim=1)
     loss = loss + cross * torch.from_numpy(rows.polarity_weight) * 0.5

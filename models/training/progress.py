@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -25,6 +25,13 @@ class Report(Protocol):
     def __call__(self, stage: str, step: int, steps: int, loss: float) -> None: ...
 
 
+def print_scores(scores: Mapping[str, Mapping[str, float]]) -> None:
+    """One line a corpus on stdout."""
+    for corpus, values in scores.items():
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in values.items() if name != "rows")
+        print(f"{corpus} ({values['rows']:.0f} rows): {shown}")
+
+
 def silent(stage: str, step: int, steps: int, loss: float) -> None:
     """Report nothing."""
 
@@ -36,7 +43,11 @@ def reporter() -> Iterator[Report]:
     if not console.is_terminal:
         yield _Lines()
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+    )
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bars:
         tasks: dict[str, TaskID] = {}
 

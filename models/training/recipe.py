@@ -14,12 +14,14 @@ class RecipeError(ModelError):
 
 class Corpus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One folder of the data. `rows`: a random choice of so many, 0 for all; `repeat`: times an
-    epoch; `weight` multiplies its loss."""
+    epoch; `weight` multiplies its loss; `held_out`: its share of rows kept for calibration, where
+    the recipe's does not do (few groups, say)."""
 
     name: str
     rows: int = 0
     repeat: int = 1
     weight: float = 1.0
+    held_out: float | None = None
 
 
 class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,8 +72,12 @@ class AudioRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FusionRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`composites`: rows an epoch of a text, a face and a voice that share a label."""
+    """`corpora`: those whose rows teach the fusion, of any modality; `composites`: samples of a
+    text, a face and a voice that share a label; `multi`: the corpora with several labels a row,
+    on whose held-out rows the thresholds are chosen."""
 
+    corpora: list[Corpus]
+    multi: list[str]
     shape: FusionConfig = FusionConfig()
     rows_per_batch: int = 256
     composites: int = 20_000
@@ -80,15 +86,17 @@ class FusionRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A whole run. `dev`: corpora whose dev split is scored; `threads`: of torch; `held_out`:
+    """A whole run. `dev`: corpora whose dev split is scored; `licences`: of each corpus, for the
+    model card, in words; `threads`: of torch; `held_out`:
     share of train kept for calibration."""
 
     name: str
     text: TextRecipe
     image: ImageRecipe
     audio: AudioRecipe
+    fusion: FusionRecipe
     dev: list[str]
-    fusion: FusionRecipe = FusionRecipe()
+    licences: dict[str, str] = {}
     seed: int = 7
     threads: int = 1
     held_out: float = 0.05

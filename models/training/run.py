@@ -1,9 +1,10 @@
 """A whole run: stages in order, each skipped when its result is already there.
 
-    OUT/text, OUT/image, OUT/audio   one folder a tower: `state` while it trains, `tower` after
-    OUT/release                      the release: weights, calibration, scores, card
+OUT/text, OUT/image, OUT/audio   one folder a tower: `state` while it trains, `tower` after
+OUT/release                      the release: weights, calibration, scores, card
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -14,11 +15,19 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from models.device import fastest_dtype
+from models.release import AudioConfig
+from models.towers.audio import AudioTower
+from models.towers.audio import start_from as audio_start
+from models.towers.image import ImageTower
+from models.towers.image import start_from as image_start
 from models.towers.text import TextTower
+from models.training.assemble import train_fusion
+from models.training.audio_stage import AudioTask
 from models.training.data import split_train
+from models.training.image_stage import ImageTask
 from models.training.loop import Task, optimise
-from models.training.progress import Report, silent
-from models.training.recipe import Fit, Recipe, find_start, read_recipe
+from models.training.progress import Report, print_scores, reporter
+from models.training.recipe import AudioRecipe, Fit, Recipe, RecipeError, find_start, read_recipe
 from models.training.text_stage import TextTask
 
 STAGES: Final = ("text", "image", "audio", "fusion")
@@ -29,23 +38,37 @@ def train(
     data: Path,
     out: Path,
     resume: bool = False,
+    *,
     stages: Sequence[str] = STAGES,
-    report: Report = silent,
+    report: Report | None = None,
 ) -> Path:
     """Train what `recipe` says on the corpora in `data`; return the release folder in `out`.
 
     With `resume` a run that was stopped goes on from its last checkpoint; without it a folder
     that already holds a run is refused. `stages` picks some of `STAGES`, so that towers can be
-    trained by several processes. Raises RecipeError and ReleaseError.
+    trained by several processes. Without a `report` of the caller's, progress goes to stderr and
+    the scores on dev to stdout. Raises RecipeError, DataError and ReleaseError.
     """
     plan = read_recipe(recipe)
+    if not resume and any((out / stage).exists() for stage in stages):
+        raise RecipeError(f"{out} already holds a run: resume it, or name another folder")
     torch.set_num_threads(plan.threads)
+    if report is not None:
+        return _run(plan, data, out, stages, report)
+    with reporter() as lines:
+        release = _run(plan, data, out, stages, lines)
+    if "fusion" in stages:
+        print_scores(json.loads((release / "scores.json").read_bytes()))
+    return release
+
+
+def _run(plan: Recipe, data: Path, out: Path, stages: Sequence[str], report: Report) -> Path:
+    trainers = dict(zip(STAGES, (train_text, train_image, train_audio, train_fusion), strict=True))
     for stage in stages:
-        folder = out / stage
-        folder.mkdir(parents=True, exist_ok=True)
+        (out / stage).mkdir(parents=True, exist_ok=True)
         torch.manual_seed(plan.seed)
-        if stage == "text":
-            train_text(plan, data, out, report)
+        if not (out / stage / "tower.safetensors").is_file():
+            trainers[stage](plan, data, out, report)
     return out / "release"
 
 
@@ -58,14 +81,50 @@ def train_text(plan: Recipe, data: Path, out: Path, report: Report) -> None:
     tokenizer.no_padding()
     rows, _ = split_train(data, plan.text.corpora, plan.dev, plan.held_out, plan.seed)
     half = fastest_dtype() is torch.bfloat16
-    task = TextTask(tower, tokenizer, rows, plan.text.tokens_per_batch, plan.seed, half)
-    finish(task, tower, plan.text.fit, "text", out / "text", report)
+    task = TextTask(
+        tower,
+        tokenizer,
+        rows,
+        tokens_per_batch=plan.text.tokens_per_batch,
+        seed=plan.seed,
+        half=half,
+    )
+    finish(task, tower, plan.text.fit, stage="text", out=out, report=report)
+
+
+def train_image(plan: Recipe, data: Path, out: Path, report: Report) -> None:
+    """Train the image tower into `out/image/tower.safetensors`."""
+    recipe = plan.image
+    tower = image_start(find_start(recipe.start, data, out)) if recipe.start else ImageTower()
+    rows, _ = split_train(data, recipe.corpora, plan.dev, plan.held_out, plan.seed)
+    task = ImageTask(tower, rows, recipe.size, recipe.rows_per_batch, plan.seed)
+    finish(task, tower, recipe.fit, stage="image", out=out, report=report)
+
+
+def train_audio(plan: Recipe, data: Path, out: Path, report: Report) -> None:
+    """Train the audio tower into `out/audio/tower.safetensors`."""
+    recipe = plan.audio
+    config = audio_config(recipe)
+    tower = (
+        audio_start(find_start(recipe.start, data, out), config)
+        if recipe.start
+        else AudioTower(config)
+    )
+    rows, _ = split_train(data, recipe.corpora, plan.dev, plan.held_out, plan.seed)
+    half = fastest_dtype() is torch.bfloat16
+    task = AudioTask(tower, rows, recipe.frames_per_batch, plan.seed, half)
+    finish(task, tower, recipe.fit, stage="audio", out=out, report=report)
+
+
+def audio_config(recipe: AudioRecipe) -> AudioConfig:
+    """The shape that the recipe asks for."""
+    return AudioConfig(recipe.width, recipe.heads, recipe.ffn, recipe.layers)
 
 
 def finish(
-    task: Task, tower: nn.Module, fit: Fit, stage: str, folder: Path, report: Report
+    task: Task, tower: nn.Module, fit: Fit, *, stage: str, out: Path, report: Report
 ) -> None:
     """Run the loop to its end and write the tower's averaged weights."""
-    if optimise(task, fit, stage, folder, report):
+    if optimise(task, fit, out / stage, stage=stage, report=report):
         weights = {name: value.contiguous() for name, value in tower.state_dict().items()}
-        save_file(weights, folder / "tower.safetensors")
+        save_file(weights, out / stage / "tower.safetensors")

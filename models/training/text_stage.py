@@ -8,30 +8,15 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from models.batching import pack
-from models.labels import EMOTIONS, POLARITIES
+from models.corpora import Rows
 from models.preprocess.text import normalise
 from models.towers.text import TextTower
-from models.training.data import Rows
 from models.training.loop import Indices
 from models.training.losses import masked_loss
+from models.training.probe import Probe
 from models.training.recipe import Fit
 
 POOL = 24  # batches drawn together and sorted by length
-
-
-class Probe(nn.Module):
-    """A tower with one linear layer for emotions and polarity on its pooled vector."""
-
-    def __init__(self, tower: nn.Module, dim: int) -> None:
-        super().__init__()
-        self.tower = tower
-        self.dropout = nn.Dropout(0.1)
-        self.head = nn.Linear(dim, len(EMOTIONS) + len(POLARITIES))
-
-    def logits(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """Emotion logits `(batch, 7)` and polarity logits `(batch, 3)` of `(batch, dim)`."""
-        both: Tensor = self.head(self.dropout(pooled.float()))
-        return both[:, : len(EMOTIONS)], both[:, len(EMOTIONS) :]
 
 
 class TextTask:
@@ -42,12 +27,14 @@ class TextTask:
         tower: TextTower,
         tokenizer: Tokenizer,
         rows: Rows,
+        *,
         tokens_per_batch: int,
         seed: int,
         half: bool,
     ) -> None:
         self.tower = tower
-        self.module = Probe(tower, tower.dim)
+        self.probe = Probe(tower, tower.dim)
+        self.module: nn.Module = self.probe
         self.rows = rows
         self.ids = [
             torch.tensor(code.ids, dtype=torch.int32)
@@ -56,13 +43,14 @@ class TextTask:
         self._budget = tokens_per_batch
         self._seed = seed
         self._half = half
-        self._rows_per_batch = tokens_per_batch / np.mean([len(ids) for ids in self.ids])
+        mean = sum(len(ids) for ids in self.ids) / len(self.ids)
+        self._rows_per_batch = tokens_per_batch / mean
 
     def groups(self, fit: Fit) -> list[dict[str, Any]]:
         """Embeddings, each layer and the head with rates that fall towards the input."""
         layers = self.tower.encoder.encoder.layer
         groups: list[dict[str, Any]] = [
-            {"params": list(self.module.head.parameters()), "lr": fit.head_rate}
+            {"params": list(self.probe.head.parameters()), "lr": fit.head_rate}
         ]
         for depth, layer in enumerate(reversed(layers)):
             rate = fit.rate * fit.layer_decay**depth
@@ -87,6 +75,6 @@ class TextTask:
         """Summed over rows and divided by the mean batch, so that each row counts alike."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self._half):
             pooled = self.tower.encode([self.ids[i] for i in batch]).pooled
-        emotions, polarity = self.module.logits(pooled)
+        emotions, polarity = self.probe.logits(pooled)
         rows = self.rows.take(batch)
         return masked_loss(emotions, polarity, rows).sum() / self._rows_per_batch

@@ -1,0 +1,100 @@
+"""The fused model: three towers and a fusion, over any mixture of items."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from models.errors import ReleaseError
+from models.fusion import Fusion
+from models.labels import MODALITIES
+from models.prepare import Prepared
+from models.release import WEIGHTS, Config
+from models.towers.audio import AudioTower
+from models.towers.base import Tower
+from models.towers.image import ImageTower
+from models.towers.text import TextTower
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """What the towers make of a batch.
+
+    `vectors`: `(batch, dim)` float32 a modality, zeros where an item lacks it; `present`
+    `(batch, 3)`, in the order of `MODALITIES`, tells where.
+    """
+
+    vectors: dict[str, Tensor]
+    present: Tensor
+
+    def only(self, modality: int, rows: Tensor) -> "Pooled":
+        """These rows with everything masked but one modality."""
+        present = torch.zeros_like(self.present[rows])
+        present[:, modality] = True
+        return Pooled({name: value[rows] for name, value in self.vectors.items()}, present)
+
+
+class FusedModel(nn.Module):
+    """Text, image and audio towers joined by one fusion."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.text = TextTower(config.text.encoder)
+        self.image = ImageTower()
+        self.audio = AudioTower(config.audio)
+        dims = {name: tower.dim for name, tower in self.towers.items()}
+        self.fusion = Fusion(config.fusion, dims)
+
+    @property
+    def towers(self) -> dict[str, Tower]:
+        """By modality."""
+        return {"text": self.text, "image": self.image, "audio": self.audio}
+
+    def place(self, device: torch.device, dtype: torch.dtype) -> "FusedModel":
+        """Move to a device, the towers in `dtype`, the small fusion in float32."""
+        self.to(device)
+        for tower in (self.text, self.image, self.audio):
+            tower.to(dtype)
+        self.fusion.float()
+        return self
+
+    def pool(self, batch: Sequence[Prepared]) -> Pooled:
+        """Run each tower once, over the items that have its modality."""
+        device = self.fusion.summary.device
+        present = torch.zeros(len(batch), len(MODALITIES), dtype=torch.bool)
+        vectors: dict[str, Tensor] = {}
+        for column, (name, tower) in enumerate(self.towers.items()):
+            arrays = {
+                i: array
+                for i, item in enumerate(batch)
+                if (array := _array(item, name)) is not None
+            }
+            vectors[name] = torch.zeros(len(batch), tower.dim, device=device)
+            if arrays:
+                rows = list(arrays)
+                present[rows, column] = True
+                tensors = [torch.tensor(array, device=device) for array in arrays.values()]
+                vectors[name][rows] = tower.encode(tensors).pooled.float()
+        return Pooled(vectors, present.to(device))
+
+    def forward(self, pooled: Pooled) -> tuple[Tensor, Tensor]:
+        """Emotion logits `(batch, 7)` and polarity logits `(batch, 3)`."""
+        logits: tuple[Tensor, Tensor] = self.fusion(pooled.vectors, pooled.present)
+        return logits
+
+
+def load_weights(config: Config, release: Path) -> FusedModel:
+    """Build the model of `config` and read its weights. Raises ReleaseError if they do not fit."""
+    model = FusedModel(config)
+    try:
+        model.load_state_dict(load_file(release / WEIGHTS))
+    except (RuntimeError, OSError) as error:
+        raise ReleaseError(f"{release / WEIGHTS} does not fit config.json: {error}") from error
+    return model.eval()
+
+
+def _array(item: Prepared, modality: str) -> object | None:
+    return {"text": item.tokens, "image": item.pixels, "audio": item.mel}[modality]

@@ -1,0 +1,105 @@
+"""The device side of inference: prepared items in, predictions out, item by item."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from models.batching import pack
+from models.device import fastest_dtype
+from models.errors import ItemError
+from models.fused import FusedModel, load_weights
+from models.labels import MODALITIES
+from models.prediction import Prediction, Spoken, predict_from
+from models.prepare import Prepared
+from models.release import DEFAULT_RELEASE, WEIGHTS, Calibration, read_config, verify
+
+__all__ = ["DEFAULT_RELEASE", "Prediction", "Predictor"]
+
+BUDGET = 4096  # tokens in one forward pass: past this the caches overflow and nothing is gained
+UNFIT = (RuntimeError, ValueError, IndexError, TypeError)  # what an ill-shaped item can raise
+
+
+class Predictor:
+    """A released model, loaded and ready."""
+
+    def __init__(self, model: FusedModel, calibration: Calibration, name: str) -> None:
+        self._model = model
+        self._calibration = calibration
+        self._name = name
+
+    @classmethod
+    def load(cls, release: Path = DEFAULT_RELEASE, device: str = "auto") -> "Predictor":
+        """Check a release folder against its manifest and load it.
+
+        `device`: "cpu", "cuda", or "auto" for the latter where there is one. Sets torch to one
+        thread: work is spread over processes. The number format is the faster of float32 and
+        bfloat16, measured here. Raises ReleaseError for a folder that is incomplete or altered.
+        """
+        torch.set_num_threads(1)
+        manifest = verify(release)
+        config = read_config(release)
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        model = load_weights(config, release)
+        model.place(torch.device(device), fastest_dtype(device))
+        name = f"{manifest.name}@{manifest.sha256[WEIGHTS][:12]}"
+        return cls(model, config.calibration, name)
+
+    @property
+    def name(self) -> str:
+        """Model name and the first 12 digits of the weights' sha256, `fused-joint@0123456789ab`."""
+        return self._name
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format of the towers."""
+        return next(self._model.text.parameters()).dtype
+
+    def predict(self, batch: Sequence[Prepared]) -> list[Prediction | ItemError]:
+        """Score every item, in order. One that cannot be scored is an ItemError in its place."""
+        results: dict[int, Prediction | ItemError] = {}
+        for indices in pack([item.cost for item in batch], BUDGET):
+            scored = self._score([batch[index] for index in indices])
+            results.update(zip(indices, scored, strict=True))
+        return [results[index] for index in range(len(batch))]
+
+    def _score(self, items: list[Prepared]) -> list[Prediction | ItemError]:
+        """Halve a batch that fails until only the guilty item stands alone."""
+        try:
+            return self._forward(items)
+        except UNFIT as error:
+            if len(items) == 1:
+                return [ItemError(f"the model cannot read this item: {error}")]
+            middle = len(items) // 2
+            return self._score(items[:middle]) + self._score(items[middle:])
+
+    @torch.inference_mode()
+    def _forward(self, items: list[Prepared]) -> list[Prediction | ItemError]:
+        pooled = self._model.pool(items)
+        emotions, polarity = self._model(pooled)
+        fused = (emotions.float().cpu().numpy(), polarity.float().cpu().numpy())
+        alone: list[dict[str, Spoken]] = [{} for _ in items]
+        several = pooled.present.sum(dim=1) > 1
+        for column, name in enumerate(MODALITIES):
+            rows = pooled.present[:, column]
+            for row in (rows & ~several).nonzero()[:, 0].tolist():
+                alone[row][name] = (fused[0][row], fused[1][row])
+            mixed = (rows & several).nonzero()[:, 0]
+            if len(mixed):
+                logits = self._model(pooled.only(column, mixed))
+                columns = [part.float().cpu().numpy() for part in logits]
+                for place, row in enumerate(mixed.tolist()):
+                    alone[row][name] = (columns[0][place], columns[1][place])
+        return [
+            self._finish(fused[0][row], fused[1][row], spoken) for row, spoken in enumerate(alone)
+        ]
+
+    def _finish(
+        self, emotions: np.ndarray, polarity: np.ndarray, alone: dict[str, Spoken]
+    ) -> Prediction | ItemError:
+        every = [emotions, polarity, *(part for spoken in alone.values() for part in spoken)]
+        if not all(np.isfinite(part).all() for part in every):
+            return ItemError("the model's scores for this item are not finite numbers")
+        return predict_from(emotions, polarity, alone, self._calibration)

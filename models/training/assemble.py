@@ -1,0 +1,136 @@
+"""From trained towers to a release: the fusion, calibration, weights, scores and card."""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from models.corpora import Rows
+from models.device import fastest_dtype
+from models.evaluation import evaluate
+from models.fused import FusedModel
+from models.prepare import Preparer
+from models.release import (
+    WEIGHTS,
+    AudioConfig,
+    Calibration,
+    Config,
+    ImageConfig,
+    TextConfig,
+    write_json,
+    write_manifest,
+)
+from models.towers.text import TextTower
+from models.training.calibration import calibrate
+from models.training.card import write_card
+from models.training.data import split_train
+from models.training.features import Features, compute_features
+from models.training.fusion_stage import FusionTask, composites, own_samples
+from models.training.loop import optimise
+from models.training.progress import Report
+from models.training.recipe import Recipe, RecipeError, find_start
+
+HELD_ROWS = 2500  # held-out rows of a corpus that calibration looks at
+HELD_COMPOSITES = 3000
+
+
+def train_fusion(plan: Recipe, data: Path, out: Path, report: Report) -> Path:
+    """Train the fusion on the finished towers in `out` and write `out/release`."""
+    started = datetime.now(UTC)
+    release = out / "release"
+    release.mkdir(exist_ok=True)
+    model = build(plan, data, out, release)
+    model.place(torch.device("cpu"), fastest_dtype())
+    preparer = Preparer.load(release)
+    learnt, held = fusion_rows(plan, data)
+    learnt_features = _features(learnt, model, preparer, report, "features")
+    held_features = _features(held, model, preparer, report, "held-out features")
+    torch.manual_seed(plan.seed)
+    task = FusionTask(model.fusion, learnt, learnt_features, plan.fusion, plan.seed)
+    if not optimise(task, plan.fusion.fit, out / "fusion", stage="fusion", report=report):
+        return release
+    save_model(plan, out, model, release)
+    joined = composites(held, held_features, HELD_COMPOSITES, plan.seed)
+    samples = own_samples(held, held_features)
+    # Voices are few: what is held out of them is too little, so composites speak for them too.
+    both = np.concatenate([samples, joined])
+    calibration = calibrate(model.fusion, held, held_features, both, plan.fusion.multi)
+    config = shape(plan, model.text, calibration)
+    write_json(release / "config.json", config)
+    write_manifest(release, plan.name)
+    scores = evaluate(release, data, "dev", plan.dev)
+    write_json(release / "scores.json", scores)
+    write_card(
+        release / "card.md",
+        plan=plan,
+        model=model,
+        calibration=calibration,
+        scores=scores,
+        started=started,
+    )
+    write_manifest(release, plan.name)
+    return release
+
+
+def build(plan: Recipe, data: Path, out: Path, release: Path) -> FusedModel:
+    """The model with the towers of `out` in it, its tokenizer and a first config in `release`."""
+    start = Path(find_start(plan.text.start, data, out))
+    shutil.copyfile(start / "tokenizer.json", release / "tokenizer.json")
+    text = TextTower.start_from(str(start), plan.text.layers)
+    config = shape(plan, text)
+    write_json(release / "config.json", config)
+    torch.manual_seed(plan.seed)
+    model = FusedModel(config)
+    for name in model.towers:
+        path = out / name / "tower.safetensors"
+        if not path.is_file():
+            raise RecipeError(f"{path} is missing: train the {name} tower first")
+        getattr(model, name).load_state_dict(load_file(path))
+    return model.eval()
+
+
+def shape(plan: Recipe, text: TextTower, calibration: Calibration | None = None) -> Config:
+    """The release's config."""
+    audio = plan.audio
+    return Config(
+        TextConfig(text.config, plan.text.max_tokens),
+        ImageConfig(plan.image.size),
+        AudioConfig(audio.width, audio.heads, audio.ffn, audio.layers),
+        plan.fusion.shape,
+        calibration or Calibration(),
+    )
+
+
+def fusion_rows(plan: Recipe, data: Path) -> tuple[Rows, Rows]:
+    """The rows that teach the fusion, and held-out rows of the same corpora."""
+    learnt, held = split_train(data, plan.fusion.corpora, plan.dev, plan.held_out, plan.seed)
+    names = [corpus.name for corpus in plan.fusion.corpora]
+    places = [np.flatnonzero(held.corpus == name)[:HELD_ROWS] for name in names]
+    return learnt, held.take(np.concatenate(places))
+
+
+def save_model(plan: Recipe, out: Path, model: FusedModel, release: Path) -> None:
+    """Write the weights in half precision, the towers from their files, unrounded by bfloat16."""
+    weights = {f"fusion.{key}": value for key, value in model.fusion.state_dict().items()}
+    for name in model.towers:
+        stored = load_file(out / name / "tower.safetensors")
+        weights |= {f"{name}.{key}": value for key, value in stored.items()}
+    halves = {
+        key: (value.half() if value.is_floating_point() else value).contiguous()
+        for key, value in weights.items()
+    }
+    save_file(halves, release / WEIGHTS)
+    (release / WEIGHTS).chmod(0o644)
+
+
+def _features(
+    rows: Rows, model: FusedModel, preparer: Preparer, report: Report, stage: str
+) -> Features:
+    for step in compute_features(rows, model, preparer):
+        if isinstance(step, Features):
+            return step
+        report(stage, step, len(rows), float("nan"))
+    raise RecipeError("the fusion has no rows to learn from")

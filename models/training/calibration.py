@@ -1,0 +1,97 @@
+"""What is chosen after training on held-out rows: temperatures, thresholds, abstention."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from models.corpora import Rows
+from models.fusion import Fusion
+from models.labels import EMOTIONS, MODALITIES
+from models.metrics import f1
+from models.prediction import sigmoid, softmax
+from models.release import Calibration, Temperature, subset_key
+from models.training.features import Features
+from models.training.fusion_stage import Samples
+
+Floats = npt.NDArray[np.float32]
+GRID = np.geomspace(0.4, 4.0, 61)
+THRESHOLDS = np.linspace(0.1, 0.7, 61)
+FEW = 10  # positives under which a corpus has no say in a threshold
+COVERAGE = 0.9  # share of held-out rows that are answered
+SUBSETS = ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
+
+
+def calibrate(
+    fusion: Fusion, rows: Rows, features: Features, samples: Samples, multi: list[str]
+) -> Calibration:
+    """Choose everything on held-out `samples` of `rows`; `multi` names the corpora with several
+    labels a row, on which the thresholds are chosen."""
+    temperatures: dict[str, Temperature] = {}
+    for subset in SUBSETS:
+        chosen = samples[(samples[:, subset] >= 0).all(axis=1)].copy()
+        if len(chosen) < FEW:
+            continue
+        chosen[:, [c for c in range(3) if c not in subset]] = -1
+        emotions, polarity = logits(fusion, features, chosen)
+        key = subset_key(tuple(MODALITIES[column] for column in subset))
+        temperatures[key] = temperature(emotions, polarity, rows.take(chosen[:, 3]))
+    own = samples[samples[:, 0] == samples[:, 3]].copy()
+    own[:, 1:3] = -1
+    text_rows = rows.take(own[:, 3])
+    emotions, _ = logits(fusion, features, own)
+    divisor = temperatures.get("text", Temperature()).emotions
+    probabilities = sigmoid(emotions / np.float32(divisor))
+    confidence = probabilities.max(axis=1)
+    return Calibration(
+        temperatures,
+        thresholds(probabilities, text_rows, multi),
+        round(float(np.quantile(confidence, 1 - COVERAGE)), 4) if len(confidence) else 0.0,
+    )
+
+
+@torch.inference_mode()
+def logits(fusion: Fusion, features: Features, samples: Samples) -> tuple[Floats, Floats]:
+    """Emotion `(samples, 7)` and polarity `(samples, 3)` logits."""
+    pooled = features.gather(samples[:, :3])
+    emotions, polarity = fusion(pooled.vectors, pooled.present)
+    return emotions.numpy(), polarity.numpy()
+
+
+def temperature(emotions: Floats, polarity: Floats, rows: Rows) -> Temperature:
+    """The divisors with the least negative log-likelihood on a grid; 1 without any label."""
+    known = ~np.isnan(rows.emotions)
+    wanted = np.nan_to_num(rows.emotions)
+    graded = ~np.isnan(rows.polarity[:, 0])
+    target = rows.polarity[graded]
+
+    def emotion_loss(divisor: float) -> float:
+        p = np.clip(sigmoid(emotions / np.float32(divisor)), 1e-6, 1 - 1e-6)
+        each = wanted * np.log(p) + (1 - wanted) * np.log(1 - p)
+        return float(-each[known].mean())
+
+    def polarity_loss(divisor: float) -> float:
+        p = np.clip(softmax(polarity[graded] / np.float32(divisor)), 1e-6, 1)
+        return float(-(target * np.log(p)).sum(axis=1).mean())
+
+    return Temperature(
+        round(float(min(GRID, key=emotion_loss)), 4) if known.any() else 1.0,
+        round(float(min(GRID, key=polarity_loss)), 4) if graded.any() else 1.0,
+    )
+
+
+def thresholds(probabilities: Floats, rows: Rows, corpora: list[str]) -> dict[str, float]:
+    """For each emotion the threshold with the best F1 on average over `corpora`."""
+    chosen: dict[str, float] = {}
+    for column, name in enumerate(EMOTIONS):
+        curves = []
+        for corpus in corpora:
+            here = (rows.corpus == corpus) & ~np.isnan(rows.emotions[:, column])
+            actual = rows.emotions[here, column] > 0.5
+            if actual.sum() >= FEW:
+                p = probabilities[here, column]
+                curves.append([f1(p >= threshold, actual) for threshold in THRESHOLDS])
+        # Smoothed, so that a lucky step of one small corpus does not decide.
+        mean = np.mean(curves, axis=0) if curves else -np.abs(THRESHOLDS - 0.5)
+        smooth = np.convolve(np.pad(mean, 3, mode="edge"), np.ones(7) / 7, mode="valid")
+        chosen[name] = round(float(THRESHOLDS[int(smooth.argmax())]), 4)
+    return chosen

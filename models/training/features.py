@@ -1,0 +1,69 @@
+"""What the trained towers make of every row, computed once for the fusion."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from models.batching import pack
+from models.corpora import Rows
+from models.fused import FusedModel, Pooled
+from models.labels import MODALITIES
+from models.prepare import Item, Prepared, Preparer
+
+CHUNK = 2048  # rows prepared and sorted by length together
+BUDGET = 4096  # tokens a forward pass
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Pooled vectors of rows: `vectors[modality]` `(rows of that modality, dim)` float16,
+    `place[modality]` `(rows,)` where each row's vector lies, -1 where the row lacks it."""
+
+    vectors: dict[str, Tensor]
+    place: dict[str, npt.NDArray[np.int64]]
+
+    def gather(self, samples: npt.NDArray[np.int64]) -> Pooled:
+        """`samples` `(batch, 3)`: for each modality the row to take it from, or -1."""
+        present = np.zeros(samples.shape, dtype=np.bool_)
+        vectors: dict[str, Tensor] = {}
+        for column, name in enumerate(MODALITIES):
+            rows = samples[:, column]
+            places = np.where(rows >= 0, self.place[name][rows], -1)
+            present[:, column] = places >= 0
+            taken = self.vectors[name][torch.from_numpy(np.maximum(places, 0))]
+            vectors[name] = taken.float() * torch.from_numpy(present[:, column, None])
+        return Pooled(vectors, torch.from_numpy(present))
+
+
+@torch.inference_mode()
+def compute_features(rows: Rows, model: FusedModel, preparer: Preparer) -> Iterator[Features | int]:
+    """Yield how many rows are done, now and then, and the Features at the end.
+
+    A row that cannot be read has no modality.
+    """
+    parts: dict[str, list[Tensor]] = {name: [] for name in MODALITIES}
+    place: dict[str, npt.NDArray[np.int64]] = {
+        name: np.full(len(rows), -1, np.int64) for name in MODALITIES
+    }
+    for start in range(0, len(rows), CHUNK):
+        part = range(start, min(start + CHUNK, len(rows)))
+        items = [Item(rows.texts[i], rows.images[i], rows.audios[i]) for i in part]
+        prepared = [p if isinstance(p, Prepared) else Prepared() for p in preparer.prepare(items)]
+        for batch in pack([item.cost for item in prepared], BUDGET):
+            pooled = model.pool([prepared[i] for i in batch])
+            for column, name in enumerate(MODALITIES):
+                found = pooled.present[:, column]
+                first = sum(len(tensor) for tensor in parts[name])
+                indices = np.array(batch)[found.numpy()] + start
+                place[name][indices] = first + np.arange(len(indices))
+                parts[name].append(pooled.vectors[name][found].half())
+        yield part.stop
+    vectors = {name: torch.cat(tensors) for name, tensors in parts.items()}
+    for kind, tensor in vectors.items():
+        if not len(tensor):  # so that something can be gathered, and masked
+            vectors[kind] = torch.zeros(1, tensor.shape[1], dtype=torch.float16)
+    yield Features(vectors, place)

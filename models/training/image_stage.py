@@ -1,0 +1,64 @@
+"""Stage two: the image tower on faces and on pictures of posts."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.corpora import Rows
+from models.preprocess.augment import MARGIN, vary_picture
+from models.preprocess.image import decode
+from models.towers.image import ImageTower
+from models.training.loop import Indices
+from models.training.losses import masked_loss
+from models.training.probe import Probe
+from models.training.recipe import Fit
+
+FROZEN_BLOCKS = 3  # the first blocks see edges and colours, and cost most of a step
+EXCLUSIVE = 0.5
+
+
+class ImageTask:
+    """Fine-tunes all but the stem and the first blocks, in float32 (the bfloat16 backward of
+    depthwise convolutions is slower)."""
+
+    def __init__(
+        self, tower: ImageTower, rows: Rows, size: int, rows_per_batch: int, seed: int
+    ) -> None:
+        self.tower = tower
+        self.probe = Probe(tower, tower.dim)
+        self.module: nn.Module = self.probe
+        self.rows = rows
+        self._size = size
+        self._per_batch = rows_per_batch
+        self._seed = seed
+        for frozen in (tower.stem, *tower.blocks[:FROZEN_BLOCKS]):
+            frozen.requires_grad_(False)
+
+    def groups(self, fit: Fit) -> list[dict[str, Any]]:
+        """The tower, and its head at a rate of its own."""
+        tower = [p for p in self.tower.parameters() if p.requires_grad]
+        return [
+            {"params": list(self.probe.head.parameters()), "lr": fit.head_rate},
+            {"params": tower, "lr": fit.rate},
+        ]
+
+    def batches(self, epoch: int) -> list[Indices]:
+        """Every row once, in random order; a last short batch is left out."""
+        order = np.random.default_rng([self._seed, epoch]).permutation(len(self.rows))
+        count = max(1, len(order) // self._per_batch)
+        return [order[i * self._per_batch : (i + 1) * self._per_batch] for i in range(count)]
+
+    def loss(self, batch: Indices, step: int) -> Tensor:
+        """Mean over the batch, each picture varied anew."""
+        generator = np.random.default_rng([self._seed, 1, step])
+        pixels = []
+        for i in batch:
+            data = self.rows.images[i]
+            if data is None:
+                raise ValueError(f"row {i} of {self.rows.corpus[i]} has no image")
+            picture = decode(data, self._size + MARGIN)
+            pixels.append(torch.from_numpy(vary_picture(picture, self._size, generator)))
+        emotions, polarity = self.probe.logits(self.tower.encode(pixels).pooled)
+        return masked_loss(emotions, polarity, self.rows.take(batch), EXCLUSIVE).mean()
