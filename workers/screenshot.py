@@ -1,10 +1,14 @@
-"""Pictures of the page, for the README and the release notes."""
+"""Pictures of the page, for the README: `python -m workers.screenshot FOLDER`.
+
+They show the system that runs from the working directory; `make demo` starts one.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +17,7 @@ from typing import Any
 from PIL import Image
 
 from pipeline.errors import WeathervaneError
+from workers.commands.context import cluster, settings_here
 
 VIEWS = {"page": (1280, 1040), "page-narrow": (390, 844)}
 """Width and height in CSS pixels by the name of the file."""
@@ -101,3 +106,19 @@ def _save_small(png: bytes, path: Path) -> Path:
         few = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
         few.save(path, optimize=True)
     return path
+
+
+def main(folder: str) -> None:
+    """Take the pictures of the page that runs here; a failure is one sentence on stderr."""
+    try:
+        local = cluster(settings_here())
+        if not local.is_running():
+            raise WeathervaneError("There is no page to take: start `make demo` in a terminal.")
+        for path in take(local.endpoints().page, Path(folder)):
+            print(path)
+    except WeathervaneError as error:
+        sys.exit(f"weathervane: {error}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -99,6 +99,16 @@ def test_coarse_steps_get_the_value_of_the_whole_bucket(site: Site) -> None:
         assert {start: counts["posts"] for start, counts in buckets.items()} == {MIDNIGHT: 5}
 
 
+def test_without_a_span_the_snapshot_begins_with_the_first_hour_that_has_posts(site: Site) -> None:
+    site.add([Written("h:1", minute=-3 * 1440 + 130), Written("h:2", minute=61)])
+    with listen(site) as client:
+        data = client.next("snapshot").data
+        assert data["from"] <= MIDNIGHT - 3 * 86_400 + 7200
+        assert data["from"] > MIDNIGHT - 3 * 86_400 + 7200 - data["step"]
+        assert sum(bucket["counts"]["posts"] for bucket in data["buckets"]) == 2
+        assert (data["to"] - data["from"]) / data["step"] <= 122
+
+
 def test_tracks_do_not_mix(site: Site) -> None:
     site.add([Written("m:1", tracks=("all", "a")), Written("m:2", tracks=("all", "b"))])
     with listen(site, "track=a") as client:

@@ -10,7 +10,7 @@ from pipeline.times import epoch_ms, parse_time
 from workers.api.errors import BadQuery
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
-STEPS = (MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY)
+STEPS = (MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, DAY)
 """Bucket widths, in seconds, that a chart or a stream chooses from."""
 MAX_BUCKETS = 1500
 """A day of minutes fits; more is a question for a wider step."""

@@ -22,7 +22,7 @@ from pipeline.store import Freshness, Store
 from pipeline.times import rfc3339
 from pipeline.tracks import ALL
 from workers.api.errors import UnknownTrack
-from workers.api.query import DAY, Window, fit_step
+from workers.api.query import DAY, HOUR, Window, fit_step
 
 CHART_BUCKETS = 120
 HISTORY_DAYS = 366
@@ -153,10 +153,14 @@ class Views:
         return Series(track, window.start, window.end, window.step, found)
 
     def span(self, track: str) -> int:
-        """Seconds from the first day with posts, within HISTORY_DAYS, to the newest event."""
+        """Seconds from the first hour with posts, within HISTORY_DAYS, to the newest event."""
         newest = self.newest()
         days = self._store.series(track, newest - HISTORY_DAYS * DAY, newest + 1, DAY)
-        return newest - days[0].start + 1 if days else DAY
+        if not days:
+            return DAY
+        # Hours are not kept as long as days are.
+        hours = self._store.series(track, days[0].start, days[0].start + DAY, HOUR)
+        return newest - (hours or days)[0].start + 1
 
     def snapshot(self, track: str, step: int, span: int) -> Snapshot:
         """The last `span` seconds before the newest event, in buckets of `step` seconds."""
