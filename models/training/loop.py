@@ -60,7 +60,7 @@ def optimise(
     peaks = [group["lr"] for group in optimiser.param_groups]
     trained = [p for group in optimiser.param_groups for p in group["params"]]
     average = [parameter.detach().clone() for parameter in trained]
-    order = [batch for epoch in range(fit.epochs) for batch in task.batches(epoch)]
+    order = _order(task, fit.epochs)
     state = folder / "state.safetensors"
     first = checkpoint.load(state, task.module, average, optimiser) if state.is_file() else 0
     last = len(order) if steps is None else min(len(order), steps)
@@ -89,6 +89,13 @@ def optimise(
             parameter.copy_(mean)
     task.module.eval()
     return last == len(order)
+
+
+def _order(task: Task, epochs: float) -> list[Indices]:
+    """The batches of all epochs, the last of which may be begun only."""
+    whole = math.ceil(epochs)
+    batches = [batch for epoch in range(whole) for batch in task.batches(epoch)]
+    return batches[: max(1, round(len(batches) * epochs / whole))]
 
 
 def _schedule(step: int, steps: int, warmup: float) -> float:

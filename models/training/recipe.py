@@ -28,7 +28,7 @@ class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How one stage is optimised. `rate`: peak learning rate of the new layers' neighbours;
     `head_rate`: of layers that start untrained; `layer_decay`: factor a layer downwards."""
 
-    epochs: int = 1
+    epochs: float = 1.0
     rate: float = 1e-4
     head_rate: float = 1e-3
     layer_decay: float = 1.0

@@ -1,0 +1,207 @@
+"""A whole run on a handful of made-up posts: stages, resuming, the release that comes out."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+from transformers import BertConfig, BertModel
+
+from models.evaluation import evaluate
+from models.labels import EMOTIONS
+from models.predictor import Predictor
+from models.training import loop, train
+from models.training.recipe import RecipeError, find_start, read_recipe
+from tests.models.samples import flac, png
+
+WORDS = {"anger": "furious", "joy": "happy", "sadness": "crying", "neutral": "meeting"}
+RECIPE = """
+name = "tiny"
+seed = 3
+held_out = 0.3
+dev = ["posts", "faces", "voices"]
+[text]
+start = "tiny-bert"
+layers = [0]
+tokens_per_batch = 60
+fit = { epochs = 1, rate = 1e-3 }
+corpora = [{ name = "posts" }]
+[image]
+size = 32
+rows_per_batch = 4
+fit = { epochs = 1 }
+corpora = [{ name = "faces" }]
+[audio]
+width = 32
+heads = 2
+ffn = 64
+layers = 1
+frames_per_batch = 200
+fit = { epochs = 1 }
+corpora = [{ name = "voices" }]
+[fusion]
+shape = { width = 16, heads = 2, layers = 1 }
+rows_per_batch = 16
+composites = 40
+multi = ["posts"]
+fit = { epochs = 2, rate = 1e-3 }
+corpora = [{ name = "posts" }, { name = "faces" }, { name = "voices" }]
+[licences]
+posts = "made up"
+"""
+
+
+def no_report(stage: str, step: int, steps: int, loss: float) -> None:
+    """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Recipe, data and a starting checkpoint in one folder."""
+    root = tmp_path_factory.mktemp("world")
+    (root / "recipe.toml").write_text(RECIPE)
+    words = ["<pad>", "<unk>", "<s>", "</s>", "so", "today", *WORDS.values()]
+    tokenizer = Tokenizer(WordLevel({word: n for n, word in enumerate(words)}, "<unk>"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 2), ("</s>", 3)]
+    )
+    bert = BertConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=32,
+    )
+    start = root / "weights" / "tiny-bert"
+    BertModel(bert, add_pooling_layer=False).save_pretrained(start)
+    tokenizer.save(str(start / "tokenizer.json"))
+    for split, count in (("train", 48), ("dev", 12)):
+        kinds = list(WORDS) * (count // 4)
+        write(root, "posts", split, [row(n, kind, text=True) for n, kind in enumerate(kinds)])
+        write(
+            root, "faces", split, [row(n, kind, image=png(24, n)) for n, kind in enumerate(kinds)]
+        )
+        write(
+            root,
+            "voices",
+            split,
+            [row(n, kind, audio=flac(0.2, 200 + 9 * n)) for n, kind in enumerate(kinds)],
+        )
+    return root
+
+
+def row(
+    number: int,
+    kind: str,
+    text: bool = False,
+    image: bytes | None = None,
+    audio: bytes | None = None,
+) -> dict[str, object]:
+    return {
+        "id": str(number),
+        "text": f"so {WORDS[kind]} today {number}" if text else None,
+        "image": {"bytes": image, "path": None} if image else None,
+        "audio": {"bytes": audio, "path": None} if audio else None,
+        "emotions": {name: float(name == kind) for name in EMOTIONS},
+        "polarity": None,
+        "group": None if text else f"g{number}",
+    }
+
+
+def write(root: Path, name: str, split: str, rows: list[dict[str, object]]) -> None:
+    path = root / "data" / name / f"{split}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    media = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    table = pa.Table.from_pylist(rows)
+    for column in ("image", "audio"):
+        index = table.schema.get_field_index(column)
+        table = table.set_column(index, column, table[column].cast(media))
+    pq.write_table(table, path)
+
+
+def run(world: Path, out: str, **more: object) -> Path:
+    return train(world / "recipe.toml", world / "data", world / out, True, report=no_report, **more)
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def test_a_run_ends_in_a_release_that_loads(world: Path) -> None:
+    release = run(world, "whole")
+    assert Predictor.load(release).name.startswith("tiny@")
+    scores = evaluate(release, world / "data", "dev")
+    assert set(scores) == {"posts", "faces", "voices"}
+    assert scores["posts"]["rows"] == 12
+    card = (release / "card.md").read_text()
+    assert "| posts | 12 |" in card
+    assert "| posts | text | made up |" in card
+
+
+@pytest.mark.parametrize("stage", ["text", "audio"])
+def test_a_run_that_was_killed_ends_in_the_same_weights(
+    world: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    def die_at_three(stage: str, step: int, steps: int, loss: float) -> None:
+        if step == 3:
+            raise Killed
+
+    monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
+    run(world, f"straight-{stage}", stages=[stage])
+    with pytest.raises(Killed):
+        train(
+            world / "recipe.toml",
+            world / "data",
+            world / f"broken-{stage}",
+            True,
+            stages=[stage],
+            report=die_at_three,
+        )
+    assert not (world / f"broken-{stage}" / stage / "tower.safetensors").exists()
+    run(world, f"broken-{stage}", stages=[stage])
+    straight, broken = (
+        load_file(world / f"{kind}-{stage}" / stage / "tower.safetensors")
+        for kind in ("straight", "broken")
+    )
+    for name, value in straight.items():
+        np.testing.assert_array_equal(value.numpy(), broken[name].numpy(), err_msg=name)
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(world: Path) -> None:
+    (world / "taken" / "text").mkdir(parents=True)
+    with pytest.raises(RecipeError, match="already holds a run"):
+        train(world / "recipe.toml", world / "data", world / "taken", False)
+
+
+def test_the_fusion_needs_its_towers(world: Path) -> None:
+    with pytest.raises(RecipeError, match="train the text tower first"):
+        run(world, "towerless", stages=["fusion"])
+
+
+def test_bad_recipes_are_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    with pytest.raises(RecipeError, match="cannot be read"):
+        read_recipe(path)
+    path.write_text(RECIPE.replace("seed = 3", "sead = 3"))
+    with pytest.raises(RecipeError, match="sead"):
+        read_recipe(path)
+
+
+def test_a_start_that_is_nowhere_is_told(tmp_path: Path) -> None:
+    assert find_start("org/model", tmp_path / "data", tmp_path / "out") == "org/model"
+    with pytest.raises(RecipeError, match="is in none of"):
+        find_start("no-such-checkpoint", tmp_path / "data", tmp_path / "out")
+
+
+def test_the_shipped_recipe_is_well_formed() -> None:
+    plan = read_recipe(Path(__file__).parents[2] / "recipes" / "fused-joint.toml")
+    named = {c.name for c in (*plan.text.corpora, *plan.image.corpora, *plan.audio.corpora)}
+    assert named == set(plan.licences)
