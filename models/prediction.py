@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from models.labels import EMOTIONS, POLARITIES
+from models.labels import EMOTIONS, POLARITIES, Emotion, Modality
 from models.release import Calibration, Temperature, subset_key
 
 Floats = npt.NDArray[np.float32]
@@ -28,18 +28,18 @@ class Prediction:
 
     emotions: Floats
     polarity: Floats
-    dominant: str
-    labels: tuple[str, ...]
+    dominant: Emotion
+    labels: tuple[Emotion, ...]
     sentiment: float
     confidence: float
     abstained: bool
     conflict: float
-    modalities: tuple[str, ...]
-    by_modality: dict[str, Spoken]
+    modalities: tuple[Modality, ...]
+    by_modality: dict[Modality, Spoken]
 
 
 def predict_from(
-    emotions: Floats, polarity: Floats, alone: Mapping[str, Spoken], calibration: Calibration
+    emotions: Floats, polarity: Floats, alone: Mapping[Modality, Spoken], calibration: Calibration
 ) -> Prediction:
     """Turn the logits of one item into a Prediction.
 
@@ -73,7 +73,7 @@ def predict_from(
 
 
 def calibrated(
-    emotions: Floats, polarity: Floats, modalities: tuple[str, ...], calibration: Calibration
+    emotions: Floats, polarity: Floats, modalities: tuple[Modality, ...], calibration: Calibration
 ) -> Spoken:
     """Logits to probabilities by the temperature of the subset (Guo et al. 2017)."""
     temperature = calibration.temperatures.get(subset_key(modalities), Temperature())
@@ -83,7 +83,7 @@ def calibrated(
     )
 
 
-def disagreement(by_modality: Mapping[str, Spoken]) -> float:
+def disagreement(by_modality: Mapping[Modality, Spoken]) -> float:
     """The widest disagreement of two modalities, 0-1; 0 with fewer than two.
 
     For a pair: the mean of the total variation distances of their polarities and of their

@@ -10,7 +10,7 @@ from models.batching import pack
 from models.device import fastest_dtype
 from models.errors import ItemError
 from models.fused import FusedModel, load_weights
-from models.labels import MODALITIES
+from models.labels import MODALITIES, Modality
 from models.prediction import Prediction, Spoken, predict_from
 from models.prepare import Prepared
 from models.release import DEFAULT_RELEASE, WEIGHTS, Calibration, read_config, verify
@@ -80,7 +80,7 @@ class Predictor:
         pooled = self._model.pool(items)
         emotions, polarity = self._model(pooled)
         fused = (emotions.float().cpu().numpy(), polarity.float().cpu().numpy())
-        alone: list[dict[str, Spoken]] = [{} for _ in items]
+        alone: list[dict[Modality, Spoken]] = [{} for _ in items]
         several = pooled.present.sum(dim=1) > 1
         for column, name in enumerate(MODALITIES):
             rows = pooled.present[:, column]
@@ -97,7 +97,7 @@ class Predictor:
         ]
 
     def _finish(
-        self, emotions: np.ndarray, polarity: np.ndarray, alone: dict[str, Spoken]
+        self, emotions: np.ndarray, polarity: np.ndarray, alone: dict[Modality, Spoken]
     ) -> Prediction | ItemError:
         every = [emotions, polarity, *(part for spoken in alone.values() for part in spoken)]
         if not all(np.isfinite(part).all() for part in every):

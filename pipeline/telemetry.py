@@ -58,6 +58,9 @@ class Telemetry:
             "last_progress_timestamp_seconds", "When the loop last came round", ["stage"], **labels
         )
         self.stage = stage
+        # A series that is there from the start, at 0, can be alerted on.
+        for outcome in ("ok", "dead_lettered"):
+            self._records.labels(stage, outcome)
         self._is_ready.labels(stage).set(0)
         self._lag_records.labels(stage).set(0)
         self._lag_seconds.labels(stage).set(0)

@@ -53,7 +53,7 @@ def worker(
     """Set up one worker: logs, signals, and its endpoint on `port` (0 for a free one)."""
     log_to_stderr()
     # A second series a metric, with the time of its making, helps nobody here.
-    disable_created_metrics()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     telemetry = Telemetry(stage)
     with stop_on_signals() as stop, serve(telemetry, settings.metrics_host, port) as actual:
         log.info("%s %s: metrics and health on port %d", stage, settings.name, actual)

@@ -11,11 +11,10 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn.functional import gelu
-from transformers import WhisperConfig
-from transformers.models.whisper.modeling_whisper import WhisperEncoderLayer
 
 from models.release import AudioConfig
-from models.towers.base import PACKED, TowerOutput, register_packed_attention, segment_means
+from models.towers.base import TowerOutput, segment_means
+from models.towers.layers import WhisperLayer
 
 BANDS = 80
 
@@ -25,18 +24,13 @@ class AudioTower(nn.Module):
 
     def __init__(self, config: AudioConfig) -> None:
         super().__init__()
-        register_packed_attention()
-        whisper = WhisperConfig(
-            d_model=config.width,
-            encoder_attention_heads=config.heads,
-            encoder_ffn_dim=config.ffn,
-            attn_implementation=PACKED,
-        )
         self.conv1 = nn.Conv1d(BANDS, config.width, kernel_size=3, padding=1)
         self.conv2 = nn.Conv1d(config.width, config.width, kernel_size=3, stride=2, padding=1)
         self.embed_positions = nn.Embedding(config.positions, config.width)
         self.embed_positions.requires_grad_(False)  # sinusoids
-        self.layers = nn.ModuleList(WhisperEncoderLayer(whisper) for _ in range(config.layers))
+        self.layers = nn.ModuleList(
+            WhisperLayer(config.width, config.heads, config.ffn) for _ in range(config.layers)
+        )
         self.norm = nn.LayerNorm(config.width)
         self.dim = 2 * config.width
 
@@ -44,10 +38,10 @@ class AudioTower(nn.Module):
         """`batch`: spectrograms `(80, frames)`, of any lengths up to two frames a position."""
         parts = [self._stem(mel) for mel in batch]  # each (positions, width)
         lengths = [len(part) for part in parts]
-        states = torch.cat(parts)[None]  # (1, total, width)
+        states = torch.cat(parts)  # (total, width)
         for layer in self.layers:
-            states = layer(states, None, lengths=lengths)
-        states = self.norm(states[0])  # (total, width)
+            states = layer(states, lengths)
+        states = self.norm(states)
         mean = segment_means(states.float(), lengths)
         square = segment_means(states.float().square(), lengths)
         deviation = (square - mean.square()).clamp_min(1e-6).sqrt()

@@ -1,0 +1,103 @@
+"""The transformer layers of the shipped towers, run packed, in torch alone.
+
+Parameters are named as in `transformers` (BERT, Whisper), so that its checkpoints load as they
+are; a test compares the two. Importing `transformers` takes longer than scoring a thousand posts.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout, gelu, scaled_dot_product_attention
+
+
+def packed_attention(
+    query: Tensor, key: Tensor, value: Tensor, heads: int, lengths: Sequence[int]
+) -> Tensor:
+    """Attention within each segment of a packed row: `(total, dim)` each, and out.
+
+    Neighbours of equal length run as one batch, so a batch sorted by length costs as many kernels
+    as it has different lengths. Raises ValueError where the lengths do not add up to the row.
+    """
+    total, dim = query.shape
+    parts: list[Tensor] = []
+    start = 0
+    for length, group in groupby(lengths):
+        count = sum(1 for _ in group)
+        end = start + count * length
+        if end > total:
+            break
+        q, k, v = (
+            states[start:end].view(count, length, heads, dim // heads).transpose(1, 2)
+            for states in (query, key, value)
+        )  # (count, heads, length, head_dim)
+        mixed = scaled_dot_product_attention(q, k, v)
+        parts.append(mixed.transpose(1, 2).reshape(count * length, dim))
+        start = end
+    if start != total or sum(lengths) != total:
+        raise ValueError(f"the segments hold {sum(lengths)} positions, the row {total}")
+    return torch.cat(parts)
+
+
+class BertLayer(nn.Module):
+    """Self-attention and feed-forward, normalised after each (Devlin et al. 2019)."""
+
+    def __init__(self, dim: int, heads: int, ffn: int, eps: float, drop: float) -> None:
+        super().__init__()
+        self.heads, self.drop = heads, drop
+        projections = {name: nn.Linear(dim, dim) for name in ("query", "key", "value")}
+        self.attention = nn.ModuleDict(
+            {"self": nn.ModuleDict(projections), "output": _out(dim, dim, eps)}
+        )
+        self.intermediate = nn.ModuleDict({"dense": nn.Linear(dim, ffn)})
+        self.output = _out(ffn, dim, eps)
+
+    def forward(self, x: Tensor, lengths: Sequence[int]) -> Tensor:
+        """`x` `(total, dim)`, and out."""
+        project: Any = self.attention["self"]
+        output: Any = self.attention["output"]
+        query, key, value = (project[name](x) for name in ("query", "key", "value"))
+        mixed = packed_attention(query, key, value, self.heads, lengths)
+        x = output["LayerNorm"](x + dropout(output["dense"](mixed), self.drop, self.training))
+        wide = gelu(self.intermediate["dense"](x))  # (total, ffn)
+        narrow = dropout(self.output["dense"](wide), self.drop, self.training)
+        normalised: Tensor = self.output["LayerNorm"](x + narrow)
+        return normalised
+
+
+class WhisperLayer(nn.Module):
+    """Self-attention and feed-forward, normalised before each (Radford et al. 2022)."""
+
+    def __init__(self, dim: int, heads: int, ffn: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.self_attn = nn.ModuleDict(
+            {
+                "q_proj": nn.Linear(dim, dim),
+                "k_proj": nn.Linear(dim, dim, bias=False),
+                "v_proj": nn.Linear(dim, dim),
+                "out_proj": nn.Linear(dim, dim),
+            }
+        )
+        self.self_attn_layer_norm = nn.LayerNorm(dim)
+        self.fc1 = nn.Linear(dim, ffn)
+        self.fc2 = nn.Linear(ffn, dim)
+        self.final_layer_norm = nn.LayerNorm(dim)
+
+    def forward(self, x: Tensor, lengths: Sequence[int]) -> Tensor:
+        """`x` `(total, dim)`, and out."""
+        normed = self.self_attn_layer_norm(x)
+        query, key, value = (
+            self.self_attn[name](normed) for name in ("q_proj", "k_proj", "v_proj")
+        )
+        mixed = packed_attention(query, key, value, self.heads, lengths)
+        x = x + self.self_attn["out_proj"](mixed)
+        wide = gelu(self.fc1(self.final_layer_norm(x)))  # (total, ffn)
+        narrow: Tensor = self.fc2(wide)
+        return x + narrow
+
+
+def _out(wide: int, dim: int, eps: float) -> nn.ModuleDict:
+    return nn.ModuleDict({"dense": nn.Linear(wide, dim), "LayerNorm": nn.LayerNorm(dim, eps=eps)})
