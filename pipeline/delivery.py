@@ -52,6 +52,7 @@ class Delivery:
         self._transform = transform
         self._telemetry = telemetry
         self._poll_ms = int(batch_seconds * 1000)
+        self._idle_at: dict[TopicPartition, int] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Go round until `stop` is set; the batch in hand is finished first.
@@ -66,26 +67,35 @@ class Delivery:
             records = [record for batch in polled.values() for record in batch]
             if records:
                 self._round(polled, records)
+            else:
+                self._idle()
             self._report_lag(records)
 
     def _round(self, polled: dict[TopicPartition, list[Any]], records: Sequence[Record]) -> None:
         self._telemetry.batch(len(records))
         with self._telemetry.step("transform"):
             answers = self._transform(records)
-        offsets = {
-            partition: OffsetAndMetadata(batch[-1].offset + 1, "", -1)
-            for partition, batch in polled.items()
-        }
         with self._telemetry.step("commit"):
-            try:
-                self._commit(answers, offsets)
-            except _FATAL:
-                raise
-            except KafkaError as error:
-                log.warning("transaction aborted, the batch is repeated: %r", error)
-                self._producer.abort_transaction()
-                self._rewind(offsets)
+            if not self._commit_or_rewind(
+                answers, {partition: batch[-1].offset + 1 for partition, batch in polled.items()}
+            ):
                 self._telemetry.count("repeated", len(records))
+
+    def _commit_or_rewind(
+        self, answers: Sequence[Outgoing], positions: dict[TopicPartition, int]
+    ) -> bool:
+        """Step 3; whether it was committed."""
+        offsets = {place: OffsetAndMetadata(at, "", -1) for place, at in positions.items()}
+        try:
+            self._commit(answers, offsets)
+        except _FATAL:
+            raise
+        except KafkaError as error:
+            log.warning("transaction aborted, the batch is repeated: %r", error)
+            self._producer.abort_transaction()
+            self._rewind(offsets)
+            return False
+        return True
 
     def _commit(
         self, answers: Sequence[Outgoing], offsets: dict[TopicPartition, OffsetAndMetadata]
@@ -95,6 +105,22 @@ class Delivery:
             self._producer.send(out.topic, key=out.key, value=out.value, headers=out.headers)
         self._producer.send_offsets_to_transaction(offsets, self._consumer.group_metadata())
         self._producer.commit_transaction()
+
+    def _idle(self) -> None:
+        """Move the offsets past the transaction markers behind the last record.
+
+        Else they look like lag for as long as nothing comes. In a transaction as well: a plain
+        commit that arrives late could take the offsets back.
+        """
+        positions = {
+            partition: self._consumer.position(partition, timeout_ms=1000)
+            for partition in self._consumer.assignment()
+            if self._consumer.highwater(partition) is not None
+        }
+        moved = {p: at for p, at in positions.items() if at and self._idle_at.get(p) != at}
+        if moved:
+            self._idle_at = positions
+            self._commit_or_rewind((), moved)
 
     def _rewind(self, offsets: dict[TopicPartition, OffsetAndMetadata]) -> None:
         """Read the batch again, where the partition is still this member's."""

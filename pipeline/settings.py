@@ -73,6 +73,9 @@ class Settings(BaseSettings):
 
     page_host: str = "127.0.0.1"
     page_port: int = 8600
+    page_names: str = ""
+    """Further host names, separated by commas, under which a browser may ask for the page: those
+    of a proxy, say. Any other name is refused (DNS rebinding)."""
     metrics_host: str = "127.0.0.1"
 
     @classmethod

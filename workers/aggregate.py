@@ -161,10 +161,10 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _commit(self) -> None:
         """Tell the group where the store stands, for whoever watches the lag."""
+        # The consumer's position is past the transaction markers behind the last record.
+        positions = {p: self._source.position(p, timeout_ms=1000) for p in self._positions}
         offsets = {
-            partition: OffsetAndMetadata(position.offset, "", -1)
-            for partition, position in self._positions.items()
-            if position.offset is not None
+            p: OffsetAndMetadata(at, "", -1) for p, at in positions.items() if at is not None
         }
         if offsets and time.monotonic() - self._checked < self._poll_ms / 1000:
             try:

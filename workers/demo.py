@@ -28,7 +28,10 @@ from workers.stack import start
 
 STALLED_SECONDS = 90
 """`--once` gives up when nothing has changed for this long."""
-LIVE_RATE = 4.0
+DAY = 86_400.0
+"""Lateness, in seconds: the posts of a day come within seconds and from two topics, and which of
+those is read first says nothing about any post."""
+LIVE_RATE = 0.25
 """Posts a second, after the posts of the day, for as long as someone watches."""
 
 
@@ -44,6 +47,8 @@ def run_demo(settings: Settings, once: bool, as_json: bool) -> None:
         try:
             if ours:
                 _say("starting Kafka, Redis and the workers …")
+                if "lateness_seconds" not in settings.model_fields_set:
+                    settings = settings.model_copy(update={"lateness_seconds": DAY})
                 start(local, settings, attached=True)
             here = settings_here()
             page = local.endpoints().page
@@ -93,7 +98,7 @@ def _until_interrupted(settings: Settings, page: str) -> None:
         for record in records:
             _send(sink, record)
         sink.flush(timeout=60)
-        _say(f"sent the {len(records)} posts of a day; now {LIVE_RATE:.0f} a second as they come")
+        _say(f"sent the {len(records)} posts of a day; now one every {1 / LIVE_RATE:.0f} s as they come")
         _say(f"open {page} - Ctrl-C ends the demo")
         for post in _live(records):
             sink.send(f"{RAW_PREFIX}weathervane", key=post.id.encode(), value=encoder.encode(post))

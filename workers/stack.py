@@ -40,6 +40,7 @@ def start(
             f"{PREFIX}KAFKA": endpoints.kafka,
             f"{PREFIX}REDIS": endpoints.redis,
             f"{PREFIX}AUTHOR_SALT_FILE": str(settings.author_salt_file or salt),
+            f"{PREFIX}LATENESS_SECONDS": str(settings.lateness_seconds),
         }
 
     def prepare(endpoints: Endpoints) -> None:

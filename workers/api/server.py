@@ -24,7 +24,9 @@ def run(settings: Settings, port: int, name: str) -> None:
         ServerUnavailable: Kafka does not answer.
     """
     store = Store.connect(settings.redis)
-    app = create_app(store, PostReader(settings), Lag(settings), hosts={settings.page_host})
+    names = {name.strip() for name in settings.page_names.split(",") if name.strip()}
+    hosts = names | {settings.page_host}
+    app = create_app(store, PostReader(settings), Lag(settings), hosts=hosts)
     app.title = f"Weathervane ({name})"
     for stop in (signal.SIGTERM, signal.SIGINT):
         # uvicorn raises the signal again once it has drained: that is the end, and a good one.

@@ -1,4 +1,4 @@
-"""`score`, `train` and `check`: the model by itself, and whether all is in place."""
+"""`score`, `predict`, `train`, `evaluate`, `check`: the model by itself, and what it needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from workers.commands.context import settings_here
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(score)
+    app.command()(predict)
     app.command()(train)
+    app.command()(evaluate)
     app.command()(check)
 
 
@@ -33,6 +35,33 @@ def score(
     if text is None and image is None and audio is None:
         raise typer.BadParameter("give at least one of --text, --image, --audio")
     print_score(load_settings(), text, image, audio, as_json)
+
+
+def predict(
+    source: Annotated[Path, typer.Argument(metavar="IN.parquet", help="id, text, image, audio.")],
+    out: Annotated[Path, typer.Option(metavar="OUT.parquet", help="One row for each row in.")],
+) -> None:
+    """Score the rows of a Parquet file by whichever of text, image and audio each has.
+
+    Example: weathervane predict posts.parquet --out scores.parquet
+    """
+    from workers.predict import predict as run_predict
+
+    run_predict(load_settings(), source, out)
+
+
+def evaluate(
+    data: Annotated[Path, typer.Option(help="Folder of corpora: NAME/dev.parquet, …")],
+    split: Annotated[str, typer.Option(help="Which split.")] = "dev",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Score the shipped model (or the one WEATHERVANE_RELEASE names) on labelled corpora.
+
+    Example: weathervane evaluate --data data --split dev
+    """
+    from workers.predict import print_evaluation
+
+    print_evaluation(load_settings(), data, split, as_json)
 
 
 def train(
