@@ -70,8 +70,9 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
         """Go round until `stop` is set. While the store does not answer, nothing is read."""
         while not stop.is_set():
             self._telemetry.progress()
+            check = time.monotonic() - self._checked >= CHECK_SECONDS
             try:
-                self._locate()
+                self._locate(check)
                 self._round()
                 self._telemetry.ready(True)
             except redis.RedisError as error:
@@ -79,11 +80,12 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._telemetry.ready(False, f"the store does not answer: {error}")
                 self._positions.clear()
                 stop.wait(1)
+            if check:
+                self._checked = time.monotonic()
+                self._commit()
 
-    def _locate(self) -> None:
-        """Seek to the stored position wherever it is not known to be where the consumer is."""
-        now = time.monotonic()
-        check = now - self._checked >= CHECK_SECONDS
+    def _locate(self, check: bool) -> None:
+        """Seek to the stored position where the consumer is elsewhere; `check` asks for all."""
         for partition in self._source.assignment():
             known = self._positions.get(partition)
             if known is not None and not check:
@@ -91,8 +93,6 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
             stored = self._folder.position(partition.partition)
             if known != stored:
                 self._seek(partition, stored)
-        if check:
-            self._checked = now
 
     def _seek(self, partition: TopicPartition, stored: Position) -> None:
         if stored.offset is None:
@@ -111,7 +111,6 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
             if partition in self._positions:
                 self._fold(partition, records)
                 newest = records[-1].timestamp
-        self._commit()
         self._report_lag(newest, bool(polled))
 
     def _fold(self, partition: TopicPartition, records: Sequence[Record]) -> None:
@@ -166,7 +165,7 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
         offsets = {
             p: OffsetAndMetadata(at, "", -1) for p, at in positions.items() if at is not None
         }
-        if offsets and time.monotonic() - self._checked < self._poll_ms / 1000:
+        if offsets:
             try:
                 self._source.commit_async(offsets)
             except KafkaError as error:

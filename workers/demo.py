@@ -31,8 +31,8 @@ STALLED_SECONDS = 90
 DAY = 86_400.0
 """Lateness, in seconds: the posts of a day come within seconds and from two topics, and which of
 those is read first says nothing about any post."""
-LIVE_RATE = 0.25
-"""Posts a second, after the posts of the day, for as long as someone watches."""
+LIVE_SECONDS = 4.0
+"""Between two posts, after those of the day, for as long as someone watches."""
 
 
 def run_demo(settings: Settings, once: bool, as_json: bool) -> None:
@@ -98,11 +98,11 @@ def _until_interrupted(settings: Settings, page: str) -> None:
         for record in records:
             _send(sink, record)
         sink.flush(timeout=60)
-        _say(f"sent the {len(records)} posts of a day; now one every {1 / LIVE_RATE:.0f} s as they come")
+        _say(f"sent the {len(records)} posts of a day; from now on one every {LIVE_SECONDS:.0f} s")
         _say(f"open {page} - Ctrl-C ends the demo")
         for post in _live(records):
             sink.send(f"{RAW_PREFIX}weathervane", key=post.id.encode(), value=encoder.encode(post))
-            time.sleep(1 / LIVE_RATE)
+            time.sleep(LIVE_SECONDS)
 
 
 def _live(records: list[DemoRecord]) -> Iterator[Post]:

@@ -19,23 +19,27 @@ from PIL import Image
 from pipeline.errors import WeathervaneError
 from workers.commands.context import cluster, settings_here
 
-VIEWS = {"page": (1280, 1040), "page-narrow": (390, 844)}
-"""Width and height in CSS pixels by the name of the file."""
+VIEWS = {
+    "page": (1280, 1040, "?lang=en"),
+    "page-narrow": (390, 844, "?lang=en"),
+    "page-zh": (1280, 1040, "?lang=zh"),
+}
+"""Width and height in CSS pixels, and the query of the address, by the name of the file."""
 COLOURS = 256
 DRAWN_SECONDS = 20
 
 
 def take(url: str, out_dir: Path) -> list[Path]:
-    """Save the page at `url` as `page.png` and `page-narrow.png` in `out_dir`.
+    """Save the page at `url` in `out_dir`, a PNG file a view.
 
     Raises:
         WeathervaneError: Chromium or ChromeDriver is not installed, or the page shows no posts.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     saved = []
-    for name, (width, height) in VIEWS.items():
+    for name, (width, height, query) in VIEWS.items():
         with browser(width, height) as driver:
-            driver.get(url)
+            driver.get(url + query)
             wait_until_drawn(driver)
             shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
         saved.append(_save_small(base64.b64decode(shot["data"]), out_dir / f"{name}.png"))

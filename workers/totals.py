@@ -6,7 +6,7 @@ from contextlib import closing
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipeline.buckets import Counts
 from pipeline.event import EMOTIONS, POLARITIES
@@ -35,11 +35,14 @@ def print_totals(settings: Settings, as_json: bool) -> None:
     if as_json:
         print(msgspec.json.encode({name: _total(c) for name, c in counts.items()}).decode())
         return
-    table = Table("track", "posts", *EMOTIONS, *POLARITIES)
-    for name, of_track in counts.items():
-        total = _total(of_track)
-        numbers = [total.posts, *total.emotions.values(), *total.polarity.values()]
-        table.add_row(name, *(f"{number:,}" for number in numbers))
+    totals = [_total(of_track) for of_track in counts.values()]
+    table = Table("", *(Column(name, justify="right") for name in counts))
+    table.add_row("posts", *(f"{total.posts:,}" for total in totals), end_section=True)
+    for name in EMOTIONS:
+        table.add_row(name, *(f"{total.emotions[name]:,}" for total in totals))
+    table.add_section()
+    for polarity in POLARITIES:
+        table.add_row(polarity, *(f"{total.polarity[polarity]:,}" for total in totals))
     Console().print(table)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -171,6 +172,27 @@ def test_every_worker_answers_for_its_health(stack: Stack) -> None:
         if name != "api":
             assert f'weathervane_lag_seconds{{stage="{name}"}}' in metrics
             assert f'weathervane_records_total{{outcome="ok",stage="{name}"}}' in metrics
+
+
+def test_infer_is_not_ready_while_the_model_loads(stack: Stack) -> None:
+    port = stack.status()["workers"]["infer"]["port"]
+    pid = stack.kill("infer")
+    answers: list[tuple[int, bytes]] = []
+
+    def ready() -> bool:
+        try:
+            answers.append((200, get(f"http://127.0.0.1:{port}/readyz")))
+        except urllib.error.HTTPError as error:
+            answers.append((error.code, error.read()))
+        except OSError:
+            return False
+        return answers[-1][0] == 200
+
+    until(ready, "infer is ready again", 90)
+    stack.wait_running("infer", not_pid=pid)
+    code, body = answers[0]
+    assert code == 503
+    assert b"the model is loading" in body
 
 
 def test_the_page_and_the_api_tell_the_same_as_the_store(stack: Stack) -> None:
