@@ -16,7 +16,7 @@ from models.preprocess import audio, image
 from models.preprocess.text import normalise
 from models.release import read_config
 
-IMAGE_COST = 60  # tokens of text that cost as much as one picture, measured on a processor
+IMAGE_COST = 32  # tokens of text that cost as much as one picture, measured on a processor
 MARKERS = 2  # tokens that the tokenizer adds to every text: <s> and </s>
 
 

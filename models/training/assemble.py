@@ -4,6 +4,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
@@ -33,7 +34,7 @@ from models.training.loop import optimise
 from models.training.progress import Report
 from models.training.recipe import Recipe, RecipeError, find_start
 
-HELD_ROWS = 2500  # held-out rows of a corpus that calibration looks at
+HELD_ROWS = 1500  # held-out rows of a corpus that calibration looks at
 HELD_COMPOSITES = 3000
 
 
@@ -105,8 +106,9 @@ def shape(plan: Recipe, text: TextTower, calibration: Calibration | None = None)
 
 
 def fusion_rows(plan: Recipe, data: Path) -> tuple[Rows, Rows]:
-    """The rows that teach the fusion, and held-out rows of the same corpora."""
-    learnt, held = split_train(data, plan.fusion.corpora, plan.dev, plan.held_out, plan.seed)
+    """The rows that teach the fusion, none repeated, and held-out rows of the same corpora."""
+    once = [msgspec.structs.replace(corpus, repeat=1) for corpus in plan.fusion.corpora]
+    learnt, held = split_train(data, once, plan.dev, plan.held_out, plan.seed)
     names = [corpus.name for corpus in plan.fusion.corpora]
     places = [np.flatnonzero(held.corpus == name)[:HELD_ROWS] for name in names]
     return learnt, held.take(np.concatenate(places))

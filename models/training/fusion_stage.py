@@ -31,7 +31,9 @@ class FusionTask:
         self.module: nn.Module = fusion
         self.rows = rows
         self.features = features
+        repeats = {corpus.name: corpus.repeat for corpus in recipe.corpora}
         own = own_samples(rows, features)
+        own = np.repeat(own, [repeats[name] for name in rows.corpus], axis=0)
         extra = composites(rows, features, recipe.composites, seed)
         self.samples = np.concatenate([own, extra])
         self._recipe = recipe
