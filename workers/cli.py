@@ -8,7 +8,7 @@ import sys
 import typer
 
 from pipeline.errors import WeathervaneError
-from workers.commands import local, model, stream, work
+from workers.commands import dead_letters, local, model, stream, work
 
 app = typer.Typer(
     name="weathervane",
@@ -22,6 +22,7 @@ local.register(app)
 stream.register(app)
 model.register(app)
 work.register(app)
+dead_letters.register(app)
 
 
 def main() -> None:
@@ -36,9 +37,10 @@ def main() -> None:
     except WeathervaneError as error:
         fail(str(error))
     except Exception as error:
-        if not _expected(error):
+        source = _source(error)
+        if source is None:
             raise
-        fail(f"{type(error).__name__}: {error}")
+        fail(f"{source}{error}")
 
 
 def fail(sentence: str) -> None:
@@ -47,11 +49,12 @@ def fail(sentence: str) -> None:
     sys.exit(1)
 
 
-def _expected(error: Exception) -> bool:
-    """Failures of the servers and of a model: their own text is the sentence."""
+def _source(error: Exception) -> str | None:
+    """Whose failure it was, where its own text is the sentence; None for one of our own."""
     from kafka.errors import KafkaError
     from redis import RedisError
 
     from models.errors import ModelError
 
-    return isinstance(error, KafkaError | RedisError | ModelError | OSError)
+    named = {KafkaError: "Kafka: ", RedisError: "Redis: ", ModelError: "", OSError: ""}
+    return next((name for kind, name in named.items() if isinstance(error, kind)), None)

@@ -37,7 +37,25 @@ def follow(
             print(_json(record) if as_json else _line(record), flush=True)
 
 
-def _records(source: KafkaConsumer, topic: str, newest: int, track: str | None) -> Iterator[Record]:
+def newest(settings: Settings, topic: str, limit: int) -> None:
+    """Print the newest records that are there, as JSON, and return.
+
+    Raises:
+        WeathervaneError: there is no such topic.
+    """
+    with closing(consumer(settings, None)) as source:
+        for record in _there(source, topic, limit, None):
+            print(_json(record))
+
+
+def _records(source: KafkaConsumer, topic: str, count: int, track: str | None) -> Iterator[Record]:
+    """The newest records that are there, then those that come."""
+    yield from _there(source, topic, count, track)
+    while True:
+        yield from (record for record in _polled(source) if _is_in(record, track))
+
+
+def _there(source: KafkaConsumer, topic: str, count: int, track: str | None) -> list[Record]:
     numbers = source.partitions_for_topic(topic)
     if not numbers:
         known = ", ".join(sorted(name for name in source.topics() if not name.startswith("_")))
@@ -48,15 +66,13 @@ def _records(source: KafkaConsumer, topic: str, newest: int, track: str | None) 
     for partition in partitions:
         # Every record may be followed by a transaction marker, which takes an offset too. With
         # a track, what matches may lie further back.
-        back = newest * 2 if track is None else ends[partition]
+        back = count * 2 if track is None else ends[partition]
         source.seek(partition, max(begins[partition], ends[partition] - back))
     there: list[Record] = []
     while any(source.position(partition) < ends[partition] for partition in partitions):
         there += [r for r in _polled(source) if _is_in(r, track)]
     there.sort(key=lambda record: record.timestamp)
-    yield from there[-newest:]
-    while True:
-        yield from (record for record in _polled(source) if _is_in(record, track))
+    return there[-count:]
 
 
 def _polled(source: KafkaConsumer) -> list[Record]:

@@ -1,0 +1,143 @@
+"""Dead letters: what there is, and sending it once more to where it came from.
+
+The letters that count are those behind the committed offsets of the group `redrive`. A redrive
+takes each of them once and in one transaction a batch: what matches goes back to its topic, what
+does not goes to the end of the dead letters. So nothing is redriven twice or lost, whatever dies.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import msgspec
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.structs import OffsetAndMetadata
+
+from pipeline.clients import consumer, producer
+from pipeline.errors import WeathervaneError
+from pipeline.headers import header
+from pipeline.records import ERROR_HEADERS, Record
+from pipeline.settings import Settings
+from pipeline.topics import dead_letter_topic
+
+GROUP = "redrive"
+_SUFFIX = dead_letter_topic("")
+_BATCH = 200
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """Letters of one topic with one reason."""
+
+    topic: str
+    reason: str
+    letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """What a redrive did, or with `dry_run` would do."""
+
+    sent: int
+    kept: int
+
+
+def kinds(settings: Settings) -> list[Kind]:
+    """The letters there are, by topic and reason, most frequent first."""
+    with closing(consumer(settings, None, group_id=GROUP)) as source:
+        places = _places(source, None)
+        counted = Counter(
+            (letter.topic, reason_of(letter))
+            for batch in _letters(source, places)
+            for letter in batch
+        )
+    return [Kind(topic, reason, count) for (topic, reason), count in counted.most_common()]
+
+
+def redrive(settings: Settings, topic: str | None, reason: str | None, dry_run: bool) -> Redriven:
+    """Send letters back to the topics they came from.
+
+    Args:
+        topic: only those of this dead-letter topic.
+        reason: only those whose reason holds this text.
+        dry_run: only count.
+
+    Raises:
+        WeathervaneError: there is no such topic.
+    """
+    sent = kept = 0
+    with closing(consumer(settings, None, group_id=GROUP)) as source:
+        places = _places(source, topic)
+        if dry_run:
+            for batch in _letters(source, places):
+                matching = sum(_matches(letter, reason) for letter in batch)
+                sent, kept = sent + matching, kept + len(batch) - matching
+            return Redriven(sent, kept)
+        with closing(producer(settings, GROUP)) as sink:
+            sink.init_transactions()
+            for batch in _letters(source, places):
+                matching = _move(source, sink, batch, reason)
+                sent, kept = sent + matching, kept + len(batch) - matching
+    return Redriven(sent, kept)
+
+
+def reason_of(letter: Record) -> str:
+    """Why it is one."""
+    reason = header(letter.headers, ERROR_HEADERS + "exception.message")
+    return reason.decode("utf-8", "replace") if reason is not None else "no reason is given"
+
+
+def _move(
+    source: KafkaConsumer, sink: KafkaProducer, batch: list[Record], reason: str | None
+) -> int:
+    """One transaction; how many went back."""
+    matching = 0
+    offsets: dict[TopicPartition, OffsetAndMetadata] = {}
+    sink.begin_transaction()
+    for letter in batch:
+        headers = letter.headers
+        to = letter.topic
+        if _matches(letter, reason):
+            matching += 1
+            to = letter.topic.removesuffix(_SUFFIX)
+            headers = [(k, v) for k, v in headers if not k.startswith(ERROR_HEADERS)]
+        sink.send(to, key=letter.key, value=letter.value, headers=headers)
+        place = TopicPartition(letter.topic, letter.partition)
+        offsets[place] = OffsetAndMetadata(letter.offset + 1, "", -1)
+    sink.send_offsets_to_transaction(offsets, source.group_metadata())
+    sink.commit_transaction()
+    return matching
+
+
+def _matches(letter: Record, reason: str | None) -> bool:
+    return reason is None or reason.casefold() in reason_of(letter).casefold()
+
+
+def _places(source: KafkaConsumer, topic: str | None) -> list[TopicPartition]:
+    there = sorted(name for name in source.topics() if name.endswith(_SUFFIX))
+    if topic is not None and topic not in there:
+        raise WeathervaneError(f"there is no topic {topic}; there are: {', '.join(there)}")
+    wanted = there if topic is None else [topic]
+    return [
+        TopicPartition(name, number)
+        for name in wanted
+        for number in sorted(source.partitions_for_topic(name) or ())
+    ]
+
+
+def _letters(source: KafkaConsumer, places: list[TopicPartition]) -> Iterator[list[Record]]:
+    """The letters that are there now, in batches; those that come meanwhile are not among them."""
+    source.assign(places)
+    ends = source.end_offsets(places)
+    begins = source.beginning_offsets(places)
+    for place in places:
+        source.seek(place, max(begins[place], source.committed(place) or 0))
+    open_places = {place for place in places if source.position(place) < ends[place]}
+    while open_places:
+        polled = source.poll(timeout_ms=500, max_records=_BATCH)
+        batch = [r for place, rs in polled.items() for r in rs if r.offset < ends[place]]
+        open_places = {place for place in open_places if source.position(place) < ends[place]}
+        if batch:
+            yield batch
