@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     release: Path | None = None
     """Folder of the model release; the shipped one unless given."""
     device: str = "auto"
-    device_timeout_seconds: float = Field(default=30, gt=0)
+    device_timeout_seconds: float = Field(default=15, gt=0)
     """A device process that answers no batch for this long is replaced."""
     author_salt: SecretStr | None = None
     author_salt_file: Path | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,17 @@ class DeviceLost(WeathervaneError):
 class Device:
     """The parent's side of the device process. Not thread-safe."""
 
-    def __init__(self, release: Path, device: str, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        release: Path,
+        device: str,
+        timeout_seconds: float,
+        on_state: Callable[[bool], None] = lambda ready: None,
+    ) -> None:
+        """`on_state` is told whether there is a process that answers, whenever that changes."""
         self._arguments = (release, device)
         self._timeout = timeout_seconds
+        self._on_state = on_state
         self._process: Any = None
         self._pipe: Connection | None = None
         self.model = ""
@@ -68,6 +76,7 @@ class Device:
         answer = self._receive(LOAD_SECONDS)
         if isinstance(answer, str):
             self.model = answer
+            self._on_state(True)
             return
         self.close()
         raise WeathervaneError(f"the model cannot be loaded: {answer.reason}")
@@ -127,6 +136,7 @@ class Device:
             raise DeviceLost("the device process ended") from error
 
     def _replace(self) -> None:
+        self._on_state(False)
         if self._process is not None and self._process.is_alive():
             self._process.kill()
         self.close()

@@ -7,6 +7,7 @@ does not goes to the end of the dead letters. So nothing is redriven twice or lo
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -48,11 +49,8 @@ def kinds(settings: Settings) -> list[Kind]:
     """The letters there are, by topic and reason, most frequent first."""
     with closing(consumer(settings, None, group_id=GROUP)) as source:
         places = _places(source, None)
-        counted = Counter(
-            (letter.topic, reason_of(letter))
-            for batch in _letters(source, places)
-            for letter in batch
-        )
+        letters = itertools.chain.from_iterable(_letters(source, places))
+        counted = Counter((letter.topic, reason_of(letter)) for letter in letters)
     return [Kind(topic, reason, count) for (topic, reason), count in counted.most_common()]
 
 

@@ -25,6 +25,7 @@ from workers.device import Device
 from workers.process import worker
 
 GROUP = "infer"
+LOADING = "the model is loading"
 _DIGITS = 4
 
 
@@ -157,14 +158,17 @@ def run(settings: Settings, port: int) -> None:
     """
     release = settings.release or DEFAULT_RELEASE
     with worker(GROUP, settings, port) as (telemetry, stop):
-        telemetry.ready(False, "the model is loading")
+        telemetry.ready(False, LOADING)
+
+        def on_state(ready: bool) -> None:
+            telemetry.ready(ready, LOADING)
+
         with (
-            Device(release, settings.device, settings.device_timeout_seconds) as device,
+            Device(release, settings.device, settings.device_timeout_seconds, on_state) as device,
             closing(consumer(settings, GROUP)) as source,
             closing(producer(settings, f"{GROUP}-{settings.name}")) as sink,
         ):
             source.subscribe([POSTS])
             preparer = Preparer.load(release)
             transform = Infer(preparer, device, settings.secret("author_salt"), telemetry)
-            telemetry.ready(True)
             Delivery(source, sink, transform, telemetry, settings.batch_seconds).run(stop)
