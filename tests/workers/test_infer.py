@@ -1,0 +1,115 @@
+"""The infer transform and its device process, with the shipped model."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from models.prepare import Item, Preparer
+from models.release import DEFAULT_RELEASE
+from pipeline.errors import WeathervaneError
+from pipeline.event import event_decoder
+from pipeline.post import Author, IngestedPost, Media, encoder
+from pipeline.telemetry import Telemetry
+from tests.pipeline.test_records import Consumed
+from workers.device import Device
+from workers.infer import Infer
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TIMEOUT_SECONDS = 5.0
+
+
+@pytest.fixture(scope="module")
+def preparer() -> Preparer:
+    return Preparer.load(DEFAULT_RELEASE)
+
+
+@pytest.fixture(scope="module")
+def device() -> Iterator[Device]:
+    with Device(DEFAULT_RELEASE, "cpu", TIMEOUT_SECONDS) as device:
+        yield device
+
+
+def record(offset: int, post: IngestedPost | bytes) -> Consumed:
+    value = post if isinstance(post, bytes) else encoder.encode(post)
+    return Consumed("posts", 2, offset, 5000, b"k%d" % offset, value, [("ce_received", b"4000")])
+
+
+def post(number: int, text: str | None = "I am so happy today!", **fields: object) -> IngestedPost:
+    return IngestedPost(
+        id=f"w:{number}",
+        created_at=NOW,
+        platform="bluesky",
+        text=text,
+        tracks=("all",),
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def test_each_post_has_an_event_or_a_dead_letter(preparer: Preparer, device: Device) -> None:
+    infer = Infer(preparer, device, "pepper", Telemetry("infer"))
+    broken = Media(kind="image", mime="image/jpeg", data=b"no picture")
+    answers = infer(
+        [
+            record(0, post(0, author=Author("someone"))),
+            record(1, b"{"),
+            record(2, post(2, media=(broken,))),
+            record(3, post(3, "气死我了,太过分了!", lang="zh")),
+            record(4, post(4, None, media=(Media(kind="image", url="https://example.invalid"),))),
+        ]
+    )
+    topics = [answer.topic for answer in answers]
+    assert topics == ["sentiment", "posts.dlq", "posts.dlq", "sentiment", "sentiment"]
+    happy, angry, nothing = (
+        event_decoder.decode(a.value or b"") for a in answers if a.topic == "sentiment"
+    )
+    assert (happy.dominant, happy.polarity.dominant) == ("joy", "positive")
+    assert angry.polarity.dominant == "negative"
+    assert happy.model == device.model
+    assert happy.author not in (None, "someone")
+    assert (nothing.modalities, nothing.abstained) == ((), True)
+    headers = dict(answers[0].headers)
+    assert headers["ce_postpartition"] == b"2"
+    assert headers["ce_postoffset"] == b"0"
+    assert headers["ce_received"] == b"4000"
+    assert not {"text", "media"} & json.loads(answers[0].value or b"").keys()
+
+
+def test_the_author_is_a_salted_hash_or_nobody(preparer: Preparer, device: Device) -> None:
+    def author(salt: str | None, name: str) -> str | None:
+        infer = Infer(preparer, device, salt, Telemetry("infer"))
+        [answer] = infer([record(0, post(0, author=Author(name)))])
+        return event_decoder.decode(answer.value or b"").author
+
+    assert author("pepper", "a") == author("pepper", "a")
+    assert len({author("pepper", "a"), author("salt", "a"), author("pepper", "b")}) == 3
+    assert author(None, "a") is None
+
+
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_device_that_dies_or_hangs_is_replaced_and_the_batch_sent_again(
+    preparer: Preparer, fault: signal.Signals
+) -> None:
+    states: list[bool] = []
+    batch = [p for p in preparer.prepare([Item("hello")] * 3) if not hasattr(p, "reason")]
+    with Device(DEFAULT_RELEASE, "cpu", TIMEOUT_SECONDS, states.append) as device:
+        before, pid = device.predict(batch), device.pid
+        assert pid is not None
+        os.kill(pid, fault)
+        after = device.predict(batch)
+        assert device.pid != pid
+    assert [p.dominant for p in before] == [p.dominant for p in after]
+    assert states == [True, False, True]
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_release_that_cannot_be_trusted_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeathervaneError, match="the model cannot be loaded: "):
+        Device(tmp_path, "cpu", TIMEOUT_SECONDS).start()
