@@ -1,0 +1,287 @@
+"""The oracle: what a run must have counted, from Kafka's topics and Redis alone.
+
+It uses no code of the system, only its documented names: the topics, the error headers of dead
+letters, and the store's keys (`pipeline/keys.py`). It reads every topic from its beginning with
+`read_committed` and says:
+
+    lost     an id with fewer events in `sentiment` than raw records that were not dead-lettered;
+    double   an id with more of them, or a raw record with more than one letter;
+    wrong    a cell of the store (minute, hour, day or total, by track, emotion and polarity) that
+             is not what `sentiment` adds up to when each id counts once, by its first event.
+
+By itself: `python -m tests.trials.oracle KAFKA REDIS` prints the verdict as JSON and exits with 1
+where it is not exact. Raw records are canonical posts: a record without an `id` goes by its key,
+or else by its place.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import redis
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+
+RAW = "posts.raw.weathervane"
+LATENESS_MS = 600_000
+"""The default of the setting `lateness_seconds`."""
+FUTURE_MS = 300_000
+"""A post dated further ahead of its event's arrival than this moves no watermark."""
+_LEVELS = {"m": 60, "h": 3600, "d": 86_400}
+_ORDER = ("negative", "neutral", "positive")
+_COUNTERS = ("events", "duplicates", "late")
+_ERROR = "__connect.errors."
+_REDRIVE_GROUP = "redrive"
+_SILENCE_SECONDS = 30
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Place = tuple[str, int, int]
+"""Topic, partition, offset."""
+Cells = Counter[tuple[str, ...]]
+"""Amount by (level, track, start, "emotion|polarity"), ("t", track, …) and (counter,)."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """Which topics and keys are read."""
+
+    raw: tuple[str, ...] = (RAW,)
+    posts: str = "posts"
+    scored: str = "sentiment"
+    store: str = "wv"
+
+    @property
+    def letters(self) -> list[str]:
+        """The dead-letter topics of ingest and infer."""
+        return [f"{topic}.dlq" for topic in (*self.raw, self.posts)]
+
+
+DEFAULT = Names()
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One dead letter; `live` as long as no redrive took it."""
+
+    origin: Place
+    identity: str
+    reason: str
+    live: bool
+
+
+@dataclass
+class Verdict:
+    """What the oracle says of a run."""
+
+    produced: int
+    """Raw records."""
+    scored: int
+    """Distinct ids in `sentiment`."""
+    duplicates: int
+    """Further events of an id."""
+    letters: dict[str, str]
+    """Reason of each live letter, by the identity of its record."""
+    lost: list[str] = field(default_factory=list)
+    double: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing is lost, double or wrong."""
+        return not (self.lost or self.double or self.wrong)
+
+    def __str__(self) -> str:
+        parts = [f"{self.produced} produced, {self.scored} scored, {self.duplicates} duplicates"]
+        parts.append(f"{len(self.letters)} dead letters")
+        for name, found in (("lost", self.lost), ("double", self.double), ("wrong", self.wrong)):
+            parts.append(f"{len(found)} {name}" + (f", such as {found[:3]}" if found else ""))
+        return "; ".join(parts)
+
+
+def audit(kafka: str, store: str, names: Names = DEFAULT) -> Verdict:
+    """Read everything there is and judge it.
+
+    Raises:
+        RuntimeError: a topic could not be read to its end.
+    """
+    messages = _read(kafka, [*names.raw, names.scored, *names.letters])
+    by_topic: dict[str, list[Any]] = {}
+    for message in messages:
+        by_topic.setdefault(message.topic(), []).append(message)
+    raw = {_place(m): _identity(m) for topic in names.raw for m in by_topic.get(topic, ())}
+    events = by_topic.get(names.scored, [])
+    taken = _redriven(kafka, names.letters)
+    letters = [_letter(m, taken) for topic in names.letters for m in by_topic.get(topic, ())]
+
+    scored = Counter(_identity(message) for message in events)
+    origins = {letter.origin: letter.identity for letter in letters}
+    expected = Counter(identity for place, identity in raw.items() if place not in origins)
+    expected.subtract(i for (topic, *_), i in origins.items() if topic == names.posts)
+    copies = Counter(letter.origin for letter in letters if letter.live)
+    return Verdict(
+        produced=len(raw),
+        scored=len(scored),
+        duplicates=scored.total() - len(scored),
+        letters={letter.identity: letter.reason for letter in letters if letter.live},
+        lost=sorted((expected - scored).elements()),
+        double=sorted((scored - expected).elements())
+        + [f"letter of {place}" for place, count in copies.items() if count > 1],
+        wrong=differences(recomputed(events), stored(store, names.store)),
+    )
+
+
+def recomputed(events: Iterable[Any]) -> Cells:
+    """What the store must hold, by a plain walk over the messages of `sentiment`."""
+    cells: Cells = Counter()
+    seen: set[str] = set()
+    watermarks: Counter[int] = Counter()
+    for message in events:
+        event = json.loads(message.value())
+        if event["id"] in seen:
+            cells["duplicates",] += 1
+            continue
+        seen.add(event["id"])
+        cells["events",] += 1
+        created = (datetime.fromisoformat(event["created_at"]) - _EPOCH) // timedelta(
+            milliseconds=1
+        )
+        partition = message.partition()
+        cells["late",] += created < watermarks[partition] - LATENESS_MS
+        if created <= message.timestamp()[1] + FUTURE_MS:
+            watermarks[partition] = max(watermarks[partition], created)
+        joint = f"{event['dominant']}|{max(_ORDER, key=event['polarity'].__getitem__)}"
+        for track in event["tracks"]:
+            cells["t", track, joint] += 1
+            for level, width in _LEVELS.items():
+                cells[level, track, str(created // 1000 // width * width), joint] += 1
+    return +cells
+
+
+def stored(url: str, namespace: str) -> Cells:
+    """The same cells as the store holds them, summed over its partitions."""
+    cells: Cells = Counter()
+    with closing(redis.Redis.from_url(url, socket_timeout=30, decode_responses=True)) as client:
+        keys = []
+        for key in client.scan_iter(f"{namespace}:{{p*}}:*", count=1000):
+            _, _, kind, *rest = key.split(":")
+            if kind in {"position", "t", *_LEVELS}:
+                keys.append((key, kind, rest))
+        pipe = client.pipeline(transaction=False)
+        for key, _, _ in keys:
+            pipe.hgetall(key)
+        rows = pipe.execute()
+    for (_, kind, rest), row in zip(keys, rows, strict=True):
+        if kind == "position":
+            cells.update({(name,): int(row.get(name, 0)) for name in _COUNTERS})
+            continue
+        where = ("t", rest[0]) if kind == "t" else (kind, rest[1], rest[0])
+        for name, amount in row.items():
+            if name.startswith("j:"):
+                cells[(*where, name[2:])] += int(amount)
+    return +cells
+
+
+def differences(expected: Cells, found: Cells) -> list[str]:
+    """One line a cell that is not the same."""
+    return [
+        f"{'/'.join(cell)}: {found[cell]} for {expected[cell]}"
+        for cell in sorted(expected.keys() | found.keys())
+        if expected[cell] != found[cell]
+    ]
+
+
+def _read(kafka: str, topics: Sequence[str]) -> list[Any]:
+    """All committed messages of the topics, each partition in its order."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": kafka,
+            "group.id": "oracle",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
+    try:
+        known = consumer.list_topics(timeout=30).topics
+        places = {
+            (topic, number): TopicPartition(topic, number, OFFSET_BEGINNING)
+            for topic in topics
+            if topic in known
+            for number in known[topic].partitions
+        }
+        consumer.assign(list(places.values()))
+        messages: list[Any] = []
+        while places:
+            message = consumer.poll(_SILENCE_SECONDS)
+            if message is None:
+                raise RuntimeError(f"nothing came for {_SILENCE_SECONDS} s from {sorted(places)}")
+            error = message.error()
+            if error is None:
+                messages.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                places.pop((message.topic(), message.partition()), None)
+            elif error.fatal():
+                raise RuntimeError(str(error))
+        return messages
+    finally:
+        consumer.close()
+
+
+def _redriven(kafka: str, topics: Sequence[str]) -> dict[tuple[str, int], int]:
+    """Up to which offset the letters were sent back, by topic and partition."""
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": _REDRIVE_GROUP})
+    try:
+        known = consumer.list_topics(timeout=30).topics
+        places = [
+            TopicPartition(topic, number)
+            for topic in topics
+            if topic in known
+            for number in known[topic].partitions
+        ]
+        found = consumer.committed(places, timeout=30) if places else []
+        return {(place.topic, place.partition): max(0, place.offset) for place in found}
+    finally:
+        consumer.close()
+
+
+def _place(message: Any) -> Place:
+    return message.topic(), message.partition(), message.offset()
+
+
+def _identity(message: Any) -> str:
+    try:
+        identity = json.loads(message.value())["id"]
+    except (ValueError, KeyError, TypeError):
+        identity = None
+    if isinstance(identity, str):
+        return identity
+    key = message.key()
+    return key.decode() if key else "{}-{}@{}".format(*_place(message))
+
+
+def _letter(message: Any, taken: dict[tuple[str, int], int]) -> Letter:
+    headers = {name: value.decode() for name, value in message.headers() or () if value}
+    topic, partition, offset = (headers[_ERROR + part] for part in ("topic", "partition", "offset"))
+    return Letter(
+        origin=(topic, int(partition), int(offset)),
+        identity=_identity(message),
+        reason=headers[f"{_ERROR}exception.message"],
+        live=message.offset() >= taken[message.topic(), message.partition()],
+    )
+
+
+def main(kafka: str, store: str) -> int:
+    """Print the verdict on a running system as JSON; 0 where it is exact."""
+    verdict = audit(kafka, store)
+    print(json.dumps(asdict(verdict) | {"exact": verdict.exact}, ensure_ascii=False, indent=1))
+    return 0 if verdict.exact else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

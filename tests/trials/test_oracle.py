@@ -1,0 +1,176 @@
+"""The oracle catches what it is there for: a planted loss, double and wrong cell, and no more."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import redis
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from tests.trials.oracle import Names, Verdict, audit, recomputed
+
+pytestmark = pytest.mark.servers
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+POSTS = 40
+Record = tuple[bytes, bytes]
+
+
+def event(number: int) -> dict[str, Any]:
+    return {
+        "id": f"weathervane:{number}",
+        "created_at": (START + timedelta(seconds=7 * number)).isoformat(),
+        "dominant": ["joy", "anger", "fear"][number % 3],
+        "polarity": {"negative": 0.5, "neutral": 0.1, "positive": 0.4 + number % 2},
+        "tracks": ["all", "brand"] if number % 5 == 0 else ["all"],
+    }
+
+
+class Run:
+    """A run that went well, made by hand in topics and keys of its own."""
+
+    def __init__(self, kafka: str, url: str) -> None:
+        name = f"oracle{secrets.token_hex(4)}"
+        self.names = Names((f"{name}.raw",), f"{name}.posts", f"{name}.scored", name)
+        self.kafka, self.url = kafka, url
+        self.client = redis.Redis.from_url(url, decode_responses=True)
+        admin = AdminClient({"bootstrap.servers": kafka})
+        topics = [self.names.raw[0], self.names.scored, *self.names.letters]
+        for created in admin.create_topics([NewTopic(t, 1, 1) for t in topics]).values():
+            created.result(20)
+        self.producer = Producer({"bootstrap.servers": kafka})
+
+    def send(self, topic: str, number: int, headers: dict[str, str] | None = None) -> None:
+        key = f"weathervane:{number}".encode()
+        self.producer.produce(topic, json.dumps(event(number)).encode(), key, headers=headers or {})
+
+    def letter(self, number: int, offset: int) -> None:
+        """The dead letter of the raw record at `offset`."""
+        about = {"topic": self.names.raw[0], "partition": "0", "offset": str(offset)}
+        about["exception.message"] = "unreadable"
+        headers = {f"__connect.errors.{name}": value for name, value in about.items()}
+        self.send(self.names.letters[0], number, headers)
+
+    def cell(self, level: str, start: int, track: str, joint: str, amount: int = 1) -> None:
+        self.client.hincrby(f"{self.names.store}:{{p0}}:{level}:{start}:{track}", joint, amount)
+
+    def audit(self) -> Verdict:
+        assert self.producer.flush(20) == 0
+        return audit(self.kafka, self.url, self.names)
+
+
+@pytest.fixture
+def run(kafka: str, redis_url: str) -> Iterator[Run]:
+    """Posts 0 to 39 were produced; 39 is a dead letter, 0 came twice, all else is counted once."""
+    run = Run(kafka, redis_url)
+    for number in range(POSTS):
+        run.send(run.names.raw[0], number)
+        if number < POSTS - 1:
+            run.send(run.names.scored, number)
+    run.letter(POSTS - 1, POSTS - 1)
+    run.send(run.names.raw[0], 0)
+    run.send(run.names.scored, 0)
+    for number in range(POSTS - 1):
+        body = event(number)
+        seconds = int(datetime.fromisoformat(body["created_at"]).timestamp())
+        joint = f"j:{body['dominant']}|{'positive' if number % 2 else 'negative'}"
+        for track in body["tracks"]:
+            for level, width in (("m", 60), ("h", 3600), ("d", 86_400)):
+                run.cell(level, seconds - seconds % width, track, joint)
+            run.client.hincrby(f"{run.names.store}:{{p0}}:t:{track}", joint, 1)
+    position = {"offset": POSTS, "events": POSTS - 1, "duplicates": 1}
+    run.client.hset(f"{run.names.store}:{{p0}}:position", mapping=position)
+    yield run
+    run.client.close()
+
+
+def test_a_run_that_went_well_is_exact(run: Run) -> None:
+    verdict = run.audit()
+    assert verdict.exact, verdict
+    assert (verdict.produced, verdict.scored, verdict.duplicates) == (POSTS + 1, POSTS - 1, 1)
+    assert verdict.letters == {f"weathervane:{POSTS - 1}": "unreadable"}
+
+
+def lose(run: Run) -> None:
+    run.send(run.names.raw[0], POSTS)
+
+
+def score_twice(run: Run) -> None:
+    run.send(run.names.scored, 7)
+    run.client.hincrby(f"{run.names.store}:{{p0}}:position", "duplicates", 1)
+
+
+def score_and_dead_letter(run: Run) -> None:
+    run.letter(3, 3)
+
+
+def dead_letter_twice(run: Run) -> None:
+    run.letter(POSTS - 1, POSTS - 1)
+
+
+def miscount(run: Run) -> None:
+    run.cell("m", int(START.timestamp()), "all", "j:joy|negative")
+
+
+def count_what_was_never_scored(run: Run) -> None:
+    run.cell("m", int(START.timestamp()) - 86_400, "all", "j:joy|negative")
+
+
+def shift_between_cells(run: Run) -> None:
+    run.cell("h", int(START.timestamp()), "brand", "j:joy|negative", -1)
+    run.cell("h", int(START.timestamp()), "brand", "j:joy|neutral")
+
+
+def forget_a_duplicate(run: Run) -> None:
+    run.client.hincrby(f"{run.names.store}:{{p0}}:position", "duplicates", -1)
+
+
+@pytest.mark.parametrize(
+    ("plant", "lost", "double", "wrong"),
+    [
+        (lose, 1, 0, 0),
+        (score_twice, 0, 1, 0),
+        (score_and_dead_letter, 0, 1, 0),
+        (dead_letter_twice, 0, 1, 0),
+        (miscount, 0, 0, 1),
+        (count_what_was_never_scored, 0, 0, 1),
+        (shift_between_cells, 0, 0, 2),
+        (forget_a_duplicate, 0, 0, 1),
+    ],
+)
+def test_a_planted_error_is_caught(
+    run: Run, plant: Callable[[Run], None], lost: int, double: int, wrong: int
+) -> None:
+    plant(run)
+    verdict = run.audit()
+    assert not verdict.exact
+    assert (len(verdict.lost), len(verdict.double), len(verdict.wrong)) == (lost, double, wrong)
+
+
+class Event:
+    """A message of `sentiment`, as far as the oracle looks at one."""
+
+    def __init__(self, number: int, created: datetime, arrived: datetime) -> None:
+        body = event(number) | {"created_at": created.isoformat()}
+        self._value = json.dumps(body).encode()
+        self._arrived = int(arrived.timestamp() * 1000)
+
+    def value(self) -> bytes:
+        return self._value
+
+    def partition(self) -> int:
+        return 0
+
+    def timestamp(self) -> tuple[int, int]:
+        return 2, self._arrived
+
+
+def test_the_late_are_counted_and_a_post_from_the_future_makes_none_late() -> None:
+    created = [0, -9, 180, 0, -11, -1440]
+    events = [Event(n, START + timedelta(minutes=m), START) for n, m in enumerate(created)]
+    assert recomputed(events)["late",] == 2
