@@ -6,18 +6,20 @@ BIN := .venv/bin
 
 setup: .venv/.stamp
 
-.venv/.stamp: requirements.txt pyproject.toml
+.venv/.stamp: requirements-dev.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.txt
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements-dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -c "from workers.local.kafka import jars; jars(print)"
 	@touch $@
 
-# Resolve pyproject.toml again into pinned, hashed requirements.
+# Resolve pyproject.toml again into pinned, hashed requirements: to run, and to work on it.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+    --no-header --no-annotate
 lock: setup
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	    --no-header --no-annotate --group dev pyproject.toml -o requirements.txt
+	$(COMPILE) --group dev pyproject.toml -o requirements-dev.txt
+	$(COMPILE) --constraint requirements-dev.txt pyproject.toml -o requirements.txt
 
 demo: setup
 	@$(BIN)/weathervane demo
