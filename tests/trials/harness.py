@@ -22,7 +22,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from supervisor.xmlrpc import SupervisorTransport
 
-from tests.trials.oracle import RAW, Verdict, audit
+from tests.trials.oracle import RAW, Verdict, audit, read
 from tests.trials.report import Row
 from tests.waiting import until
 from tests.workers.stack import Stack
@@ -115,6 +115,10 @@ class Trial:
         self.send(records)
         return [key for key, _ in records]
 
+    def sent_back(self, count: int) -> None:
+        """Note that a redrive has sent records."""
+        self._sent += count
+
     # What runs.
 
     def pid(self, name: str) -> int | None:
@@ -193,10 +197,15 @@ class Trial:
         if stage == "aggregate":
             keys = list(self.store.scan_iter("wv:{p*}:position", count=1000))
             return sum(int(self.store.hget(key, "events") or 0) for key in keys)
-        consumer = self._offsets[stage]
-        partitions = consumer.list_topics(_INPUT[stage], timeout=5).topics[_INPUT[stage]].partitions
-        places = [TopicPartition(_INPUT[stage], number) for number in partitions]
-        return sum(max(0, place.offset) for place in consumer.committed(places, timeout=5))
+        return sum(self.committed(stage).values())
+
+    def committed(self, stage: str) -> dict[int, int]:
+        """Committed offsets of ingest or infer, by partition."""
+        topic, consumer = _INPUT[stage], self._offsets[stage]
+        numbers = consumer.list_topics(topic, timeout=5).topics[topic].partitions
+        places = [TopicPartition(topic, number) for number in numbers]
+        found = consumer.committed(places, timeout=5)
+        return {place.partition: max(0, place.offset) for place in found}
 
     def wait_progress(self, stage: str, to: int, seconds: float = PROGRESS_SECONDS) -> None:
         """Until the stage has come so far."""
@@ -238,6 +247,10 @@ class Trial:
         assert set(verdict.letters) == set(letters), str(verdict)
         assert self.shown() == verdict.scored
         return verdict
+
+    def events(self) -> list[dict[str, Any]]:
+        """All of `sentiment`."""
+        return [json.loads(message.value()) for message in read(self.kafka, ["sentiment"])]
 
     def shown(self) -> int:
         """Posts that the page shows."""

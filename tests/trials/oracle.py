@@ -110,7 +110,7 @@ def audit(kafka: str, store: str, names: Names = DEFAULT) -> Verdict:
     Raises:
         RuntimeError: a topic could not be read to its end.
     """
-    messages = _read(kafka, [*names.raw, names.scored, *names.letters])
+    messages = read(kafka, [*names.raw, names.scored, *names.letters])
     by_topic: dict[str, list[Any]] = {}
     for message in messages:
         by_topic.setdefault(message.topic(), []).append(message)
@@ -196,8 +196,12 @@ def differences(expected: Cells, found: Cells) -> list[str]:
     ]
 
 
-def _read(kafka: str, topics: Sequence[str]) -> list[Any]:
-    """All committed messages of the topics, each partition in its order."""
+def read(kafka: str, topics: Sequence[str]) -> list[Any]:
+    """All committed messages of the topics, each partition in its order.
+
+    Raises:
+        RuntimeError: a topic could not be read to its end.
+    """
     consumer = Consumer(
         {
             "bootstrap.servers": kafka,
@@ -225,7 +229,7 @@ def _read(kafka: str, topics: Sequence[str]) -> list[Any]:
             if error is None:
                 messages.append(message)
             elif error.code() == KafkaError._PARTITION_EOF:
-                places.pop((message.topic(), message.partition()), None)
+                places.pop((str(message.topic()), int(message.partition() or 0)), None)
             elif error.fatal():
                 raise RuntimeError(str(error))
         return messages

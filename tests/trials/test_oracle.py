@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import redis
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from tests.trials.oracle import Names, Verdict, audit, recomputed
 
@@ -47,7 +48,8 @@ class Run:
 
     def send(self, topic: str, number: int, headers: dict[str, str] | None = None) -> None:
         key = f"weathervane:{number}".encode()
-        self.producer.produce(topic, json.dumps(event(number)).encode(), key, headers=headers or {})
+        value = json.dumps(event(number)).encode()
+        self.producer.produce(topic, value, key, headers=list((headers or {}).items()))
 
     def letter(self, number: int, offset: int) -> None:
         """The dead letter of the raw record at `offset`."""
@@ -83,8 +85,8 @@ def run(kafka: str, redis_url: str) -> Iterator[Run]:
             for level, width in (("m", 60), ("h", 3600), ("d", 86_400)):
                 run.cell(level, seconds - seconds % width, track, joint)
             run.client.hincrby(f"{run.names.store}:{{p0}}:t:{track}", joint, 1)
-    position = {"offset": POSTS, "events": POSTS - 1, "duplicates": 1}
-    run.client.hset(f"{run.names.store}:{{p0}}:position", mapping=position)
+    for field, amount in {"offset": POSTS, "events": POSTS - 1, "duplicates": 1}.items():
+        run.client.hset(f"{run.names.store}:{{p0}}:position", field, str(amount))
     yield run
     run.client.close()
 

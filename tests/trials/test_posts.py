@@ -1,0 +1,125 @@
+"""Posts that cannot be read, come at odd times, come again; and counting all of it once more."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.trials.harness import Fault, Record, Trial, post, record
+from tests.trials.oracle import RAW, read
+
+pytestmark = [pytest.mark.trial, pytest.mark.timeout(1200)]
+
+
+def jpeg() -> bytes:
+    out = BytesIO()
+    Image.effect_noise((300, 200), 80).convert("RGB").save(out, "JPEG")
+    return out.getvalue()
+
+
+def poison(number: int) -> Record:
+    """A record that cannot be used, each kind in turn."""
+    name = f"weathervane:poison-{number}"
+    broken = post(number, id=name)
+    match number % 4:
+        case 0:
+            return name, json.dumps(broken).encode()[:-10]
+        case 1:
+            cut = base64.b64encode(jpeg()[:900]).decode()
+            broken["media"] = [{"kind": "image", "mime": "image/jpeg", "bytes": cut}]
+        case 2:
+            broken["created_at"] = "the day after tomorrow"
+        case _:
+            broken["text"] = " "
+    return record(broken)
+
+
+REASONS = ("not JSON", "cut off", "created_at is not a time", "nothing to score")
+
+
+def test_trial_6_poison(trial: Trial) -> None:
+    """1% poison: bad JSON, truncated JPEG, unreadable time, nothing to score."""
+    bad = [poison(number) for number in range(max(4, trial.posts // 100))]
+    records = [record(post(number)) for number in range(trial.posts)] + bad
+    trial.random.shuffle(records)
+    trial.send(records)
+    verdict = trial.settle(letters=[key for key, _ in bad])
+    for number, (key, _) in enumerate(bad):
+        assert REASONS[number % 4] in verdict.letters[key], verdict.letters[key]
+
+
+def test_trial_19_times(trial: Trial) -> None:
+    """Late, shuffled, +3 h, −1 day; epochs in seconds, milli-, micro- and nanoseconds."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    shifts = [timedelta(seconds=n) for n in (0, -30, -240, -3600, 3 * 3600, -86_400)]
+    records, moments = [], {}
+    for number in range(trial.posts):
+        moment = now + shifts[number % len(shifts)] + timedelta(seconds=number % 7)
+        seconds = int(moment.timestamp())
+        written: list[Any] = [moment.isoformat(), seconds]
+        written += [seconds * 10**power for power in (3, 6, 9)]
+        written.append(moment.astimezone().strftime("%Y-%m-%dT%H:%M:%S.123456789%z"))
+        body = post(number, created_at=trial.random.choice(written))
+        moments[body["id"]] = seconds
+        records.append(record(body))
+    trial.random.shuffle(records)
+    trial.send(records)
+    trial.settle()
+    found = {
+        event["id"]: int(datetime.fromisoformat(event["created_at"]).timestamp())
+        for event in trial.events()
+    }
+    assert found == moments
+    late = sum(int(trial.store.hget(k, "late") or 0) for k in trial.store.keys("wv:{p*}:position"))
+    of_the_past = sum(number % len(shifts) in (3, 5) for number in range(trial.posts))
+    # A partition counts as late only what follows a newer post: all but a few of those.
+    assert 0.9 * of_the_past < late <= of_the_past
+
+
+def test_trial_20_republished(trial: Trial) -> None:
+    """10% of the ids published again, the aggregator killed in between."""
+    trial.send_posts(trial.posts)
+    again = trial.random.sample(range(trial.posts), trial.posts // 10)
+    trial.send(record(post(number)) for number in again[::2])
+    trial.wait_progress("aggregate", trial.posts // 2, 120)
+    fault = trial.kill("aggregate")
+    trial.send(record(post(number)) for number in again[1::2])
+    trial.recovers(fault)
+    verdict = trial.settle()
+    assert verdict.duplicates == len(again)
+    assert verdict.scored == trial.posts
+
+
+def test_trial_22_redriven_and_rebuilt(trial: Trial) -> None:
+    """Dead letters sent back twice; the store emptied and counted again from offset 0."""
+    bad = [poison(number) for number in range(40)]
+    trial.send_posts(trial.posts // 2)
+    trial.send(bad)
+    keys = [key for key, _ in bad]
+    trial.settle(letters=keys)
+    headers = _headers(trial)
+    for _ in range(2):
+        done = trial.stack.weathervane("dlq", "redrive", "--topic", f"{RAW}.dlq")
+        assert f"sent {len(bad)} back, 0 stay" in done.stdout
+        trial.sent_back(len(bad))
+        trial.send_posts(trial.posts // 4)
+        trial.settle(letters=keys)
+    assert _headers(trial) == headers, "redriving changes the headers of a letter"
+
+    trial.store.flushall()
+    fault = Fault(trial, "aggregate")
+    assert fault.before < trial.posts // 4
+    trial.recovers(fault)
+    trial.settle(letters=keys)
+
+
+def _headers(trial: Trial) -> set[tuple[str, ...]]:
+    """The names of the headers of each dead letter, redriven or not."""
+    letters = read(trial.kafka, [f"{RAW}.dlq"])
+    return {tuple(name for name, _ in letter.headers() or ()) for letter in letters}
