@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("codec", "fold")
+NAMES = ("codec", "fold", "delivery")
 
 
 def main() -> None:
