@@ -80,6 +80,8 @@ class Trial:
         self._offsets = {
             role: Consumer({"bootstrap.servers": self.kafka, "group.id": role}) for role in _INPUT
         }
+        topics = self._offsets["infer"].list_topics("sentiment", timeout=10).topics
+        self.partitions = sorted(topics["sentiment"].partitions)
         self._sent = 0
         self._next = 0
 
@@ -195,8 +197,10 @@ class Trial:
     def progress(self, stage: str) -> int:
         """Committed offsets of ingest or infer, events counted by aggregate: only ever more."""
         if stage == "aggregate":
-            keys = list(self.store.scan_iter("wv:{p*}:position", count=1000))
-            return sum(int(self.store.hget(key, "events") or 0) for key in keys)
+            pipe = self.store.pipeline(transaction=False)
+            for partition in self.partitions:
+                pipe.hget(f"wv:{{p{partition}}}:position", "events")
+            return sum(int(events or 0) for events in pipe.execute())
         return sum(self.committed(stage).values())
 
     def committed(self, stage: str) -> dict[int, int]:
