@@ -35,6 +35,7 @@ SEED = 20_260_301
 WORKERS = ("ingest", "infer", "aggregate")
 PROGRESS_SECONDS = 60
 """Longest time without any progress, after a fault or at the end, that a trial allows."""
+_SHORT_BYTES = 400
 _INPUT = {"ingest": RAW, "infer": "posts"}
 _WORDS = ("what a day", "this is awful", "I am so happy", "好开心", "气死我了", "太可怕了")
 
@@ -173,6 +174,17 @@ class Trial:
             assert state(pid) == "T", f"process {pid} did not stay stopped"
         finally:
             os.kill(pid, signal.SIGCONT)
+
+    @contextmanager
+    def stalled(self) -> Iterator[bool]:
+        """SIGSTOP Redis for the block, as soon as the aggregator waits for it.
+
+        Yields whether it waits in a fold (or its search for duplicates); else it is in the check
+        of a position, whose commands are short.
+        """
+        with self.stopped(self.running("redis")):
+            until(lambda: waiting_bytes(self.redis) > 0, "a call waits in the store's socket")
+            yield waiting_bytes(self.redis) > _SHORT_BYTES
 
     @contextmanager
     def another(self, role: str) -> Iterator[subprocess.Popen[bytes]]:
