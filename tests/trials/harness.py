@@ -134,6 +134,10 @@ class Trial:
         assert pid is not None, f"{name} does not run"
         return pid
 
+    def gone(self, name: str, pid: int) -> bool:
+        """Whether it does not run under this process id any more."""
+        return self.pid(name) != pid
+
     def ready(self, name: str) -> bool:
         """Whether it answers."""
         if name in ("kafka", "redis"):
@@ -153,7 +157,7 @@ class Trial:
         """SIGKILL it, and see that it is gone; the fault of `stage`, its own unless given."""
         pid = self.running(name)
         os.kill(pid, signal.SIGKILL)
-        until(lambda: self.pid(name) != pid, f"{name} is gone")
+        until(lambda: self.gone(name, pid), f"{name} is gone")
         return Fault(self, stage or name)
 
     def restarted(self, name: str, pid: int, seconds: float = PROGRESS_SECONDS) -> None:

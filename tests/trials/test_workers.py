@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from functools import partial
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_trial_2_aggregator_mid_batch(trial: Trial) -> None:
             if in_a_fold:
                 pid, before = trial.running("aggregate"), _written(trial)
                 os.kill(pid, signal.SIGKILL)
-                until(lambda pid=pid: trial.pid("aggregate") != pid, "the aggregator is gone")
+                until(partial(trial.gone, "aggregate", pid), "the aggregator is gone")
         trial.store.ping()
         fault = Fault(trial, "aggregate")
         assert fault.before < trial.posts, "the aggregator had ended its work"
