@@ -118,8 +118,8 @@ def test_trial_7_dead_letters_refused(trial: Trial) -> None:
 
 @contextmanager
 def _refusing(kafka: str, topic: str) -> Iterator[None]:
-    """No write to the topic is acknowledged: it asks for two replicas in sync, and has one."""
-    _set_replicas(kafka, topic, 2)
+    """Every record is too large for the topic."""
+    _set_largest(kafka, topic, 1)
     try:
         errors: list[object] = []
         probe = Producer({"bootstrap.servers": kafka, "message.timeout.ms": 3000})
@@ -129,13 +129,13 @@ def _refusing(kafka: str, topic: str) -> Iterator[None]:
         assert errors[0] is not None, "the topic takes writes"
         yield
     finally:
-        _set_replicas(kafka, topic, 1)
+        _set_largest(kafka, topic, 2_100_000)
 
 
-def _set_replicas(kafka: str, topic: str, least: int) -> None:
+def _set_largest(kafka: str, topic: str, size: int) -> None:
     api: Any = kafka_admin
     change = api.AlterConfigOpType.SET
-    entry = api.ConfigEntry("min.insync.replicas", str(least), incremental_operation=change)
+    entry = api.ConfigEntry("max.message.bytes", str(size), incremental_operation=change)
     resource = api.ConfigResource(api.ResourceType.TOPIC, topic, incremental_configs=[entry])
     client = api.AdminClient({"bootstrap.servers": kafka})
     for done in client.incremental_alter_configs([resource]).values():
