@@ -1,0 +1,30 @@
+"""Counts and shares on scales where chance has the same size everywhere.
+
+The root of a Poisson count has a standard deviation of about 1/2 whatever its mean (Bartlett,
+1936; Anscombe, Biometrika 1948), the arcsine of the root of a share about 1 / (2 √n). So a share of
+three posts carries a noise that no deviation of it can exceed by much, and a share of a thousand
+posts little.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+def of_counts(counts: Floats) -> tuple[Floats, Floats]:
+    """Values and their noise for the detector, from counts ≥ 0, `(series,)`; NaN stays NaN."""
+    return np.sqrt(counts + 0.375), np.full(len(counts), 0.5)
+
+
+def of_shares(parts: Floats, totals: Floats) -> tuple[Floats, Floats]:
+    """Values and their noise for the detector, from `parts` of `totals`, `(series,)`.
+
+    A total of 0 is no value. The corrected form of Anscombe keeps the noise steady near 0 and 1.
+    """
+    known = totals > 0
+    totals = np.where(known, totals, np.nan)
+    values = np.arcsin(np.sqrt((parts + 0.375) / (totals + 0.75)))
+    return values, np.where(known, 0.5 / np.sqrt(np.where(known, totals, 1.0) + 0.5), 0.0)
