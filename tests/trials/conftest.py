@@ -46,7 +46,7 @@ def trial(
     stack = Stack(tmp_path_factory.mktemp("trial"))
     try:
         stack.weathervane("up")
-        with Trial(stack, request.config.getoption("--posts"), row) as trial:
+        with Trial(stack, request.config.getoption("posts", POSTS), row) as trial:
             yield trial
     finally:
         stack.weathervane("down")

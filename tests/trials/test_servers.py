@@ -118,12 +118,12 @@ def test_trial_7_dead_letters_refused(trial: Trial) -> None:
 
 @contextmanager
 def _refusing(kafka: str, topic: str) -> Iterator[None]:
-    """Every record is too large for the topic."""
-    _set_largest(kafka, topic, 1)
+    """Every dead letter is too large for the topic (but no marker of a transaction is)."""
+    _set_largest(kafka, topic, 150)
     try:
         errors: list[object] = []
         probe = Producer({"bootstrap.servers": kafka, "message.timeout.ms": 3000})
-        probe.produce(topic, b"probe", on_delivery=lambda error, message: errors.append(error))
+        probe.produce(topic, b"x" * 300, on_delivery=lambda error, message: errors.append(error))
         probe.flush(10)
         assert errors, "the probe was not answered"
         assert errors[0] is not None, "the topic takes writes"
