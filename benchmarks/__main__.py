@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("codec", "fold", "delivery")
+NAMES = ("codec", "fold", "delivery", "nab", "spikes")
 
 
 def main() -> None:

@@ -7,9 +7,10 @@ Each tick gives one value a series, and each series answers how new that value i
 3. Two memories say how far the value, and what the profile missed, lie from everything seen, as
    shares of their ranges. Their sum, the second weighted by the profile's skill, is the novelty.
 4. Where the noise of a value is known, as it is for counts and shares, a novelty within the noise
-   is none, and a value far above what was expected, in standard deviations, counts as well,
-   though its like was seen before.
-5. The score of a series rises above its last peak, which fades over `hold` ticks: once a spike.
+   is none, and the surprise counts as well: values far above what was expected, though their like
+   was seen before. It is a moving mean of the deviations in standard deviations, so that a spike
+   of a few ticks is found though no tick of it stands out (Roberts, Technometrics 1959).
+5. The score of a series rises above its last peak, which fades: once a spike.
 
 Row n uses rows up to n only. The state of a series is a fixed number of bytes.
 """
@@ -26,6 +27,7 @@ from pipeline.spikes.profile import WEEK, Profile
 
 Floats = npt.NDArray[np.float64]
 Slots = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 THRESHOLD = 0.5
 """A score from here on is an anomaly."""
@@ -33,6 +35,8 @@ _BLOCK = 2048
 """Series handled at once: their state stays in the processor's cache."""
 _DEVIATIONS = 1.2533
 """Standard deviations in a mean absolute error, of a normal distribution."""
+_OUTLIER = 6.0
+"""Deviations beyond this multiple of the noise widen the spread no further."""
 _TINY = 1e-300
 
 
@@ -42,12 +46,18 @@ class Tuning:
 
     novelty: float = 0.013
     """The novelty that is an anomaly, as a share of the range."""
-    surprise: float = 4.0
-    """The deviation above what was expected that is an anomaly, in standard deviations."""
+    surprise: float = 4.5
+    """The surprise that is an anomaly, in standard deviations of it."""
+    weight: float = 0.4
+    """The weight of the newest deviation in the surprise."""
     forget: float = 1 / 12_000
     """The share of its range that a series forgets at each end a tick."""
     hold: int = 300
-    """Ticks over which the last peak fades."""
+    """Ticks over which the last peak of the novelty fades."""
+    surprise_hold: int = 36
+    """Ticks over which the last peak of the surprise fades."""
+    spread: int = 2000
+    """The time constant of the excess of the deviations over chance, in ticks."""
     warm_up: int = 100
     """Ticks of a series without a score."""
 
@@ -58,7 +68,7 @@ class Signals:
 
     score: Floats
     """0-1; THRESHOLD and above is an anomaly. 0 without a value."""
-    anomaly: npt.NDArray[np.bool_]
+    anomaly: Flags
     expected: Floats
     """What was expected of the value, on the root's scale."""
     deviation: Floats
@@ -76,15 +86,18 @@ class Detector:
         self._values = Memory(count, self._tuning.forget)
         self._misses = Memory(count, self._tuning.forget)
         self._profile = Profile(count)
-        self._peak = np.zeros(count)
-        self._fade = np.zeros(count)
+        self._excess = np.ones(count)
+        self._drift = np.zeros(count)
+        self._novel = Peaks(count, self._tuning.hold)
+        self._surprising = Peaks(count, self._tuning.surprise_hold)
         self._ticks = np.zeros(count, dtype=np.int32)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the state of all series."""
-        parts = (self._values, self._misses, self._profile, self._peak, self._fade, self._ticks)
-        return sum(part.nbytes for part in parts)
+        states = (self._values, self._misses, self._profile, self._novel, self._surprising)
+        arrays = (self._excess, self._drift, self._ticks)
+        return sum(state.nbytes for state in states) + sum(array.nbytes for array in arrays)
 
     def step(self, hours: Slots, values: Floats, noise: Floats | None = None) -> Signals:
         """Judge and learn one value a series, `(series,)`; NaN is no value.
@@ -121,22 +134,56 @@ class Detector:
         chance = np.zeros(len(values)) if noise is None else noise
         novelty = _share(self._values.step(part, level), chance)
         novelty += forecast.skill * _share(self._misses.step(part, deviation), chance)
-        spread = np.maximum(_DEVIATIONS * forecast.spread, chance)
-        ratio = novelty / self._tuning.novelty
-        if noise is not None:
-            ratio = np.fmax(ratio, deviation / np.maximum(spread, _TINY) / self._tuning.surprise)
+        spread = _DEVIATIONS * forecast.spread
         self._ticks[part] += here
-        ratio = np.where(here & (self._ticks[part] > self._tuning.warm_up), ratio, 0.0)
-        score = self._rise(part, ratio)
+        scored = here & (self._ticks[part] > self._tuning.warm_up)
+        ratio = np.where(scored, novelty / self._tuning.novelty, 0.0)
+        ratio = self._novel.rise(part, ratio)
+        if noise is not None:
+            spread = self._widen(part, deviation, noise, here)
+            surprise = self._surprise(part, deviation / np.maximum(spread, _TINY), here)
+            surprise = np.where(scored, surprise / self._tuning.surprise, 0.0)
+            ratio = np.maximum(ratio, self._surprising.rise(part, surprise))
+        score = ratio / (1.0 + ratio)
         return score, score >= THRESHOLD, forecast.expected, deviation, spread
 
-    def _rise(self, part: slice, ratio: Floats) -> Floats:
-        """The score where the ratio tops the fading peak, 0 elsewhere."""
-        peak = np.maximum(self._peak[part] - self._fade[part], 0.0)
-        rises = ratio > peak
-        self._peak[part] = np.where(rises, ratio, peak)
-        self._fade[part] = np.where(rises, ratio / self._tuning.hold, self._fade[part])
-        return np.where(rises, ratio / (1.0 + ratio), 0.0)
+    def _widen(self, part: slice, deviation: Floats, noise: Floats, here: Flags) -> Floats:
+        """The noise times the factor by which past deviations exceeded it, at least 1."""
+        spread = noise * np.maximum(_DEVIATIONS * self._excess[part], 1.0)
+        size = np.minimum(np.abs(deviation) / np.maximum(noise, _TINY), _OUTLIER)
+        rate = np.maximum(1.0 / self._tuning.spread, 1.0 / (self._ticks[part] + 1.0))
+        self._excess[part] += np.where(here, rate * (size - self._excess[part]), 0.0)
+        return spread
+
+    def _surprise(self, part: slice, deviations: Floats, here: Flags) -> Floats:
+        """The moving mean of the deviations, in its own standard deviations."""
+        weight = self._tuning.weight
+        drift = self._drift[part]
+        drift += np.where(here, weight * (deviations - drift), 0.0)
+        surprise: Floats = np.maximum(drift, 0.0) / np.sqrt(weight / (2.0 - weight))
+        return surprise
+
+
+class Peaks:
+    """The last peaks of `count` statistics, each fading to 0 over `hold` ticks."""
+
+    def __init__(self, count: int, hold: int) -> None:
+        self._hold = hold
+        self._height = np.zeros(count)
+        self._fade = np.zeros(count)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return self._height.nbytes + self._fade.nbytes
+
+    def rise(self, part: slice, statistic: Floats) -> Floats:
+        """The statistic where it tops the faded peak and becomes the new one, 0 elsewhere."""
+        height = np.maximum(self._height[part] - self._fade[part], 0.0)
+        rises = statistic > height
+        self._height[part] = np.where(rises, statistic, height)
+        self._fade[part] = np.where(rises, statistic / self._hold, self._fade[part])
+        return np.where(rises, statistic, 0.0)
 
 
 def root(values: Floats) -> Floats:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Cells = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
 
 CELLS = 1024
 _FINEST = 256
@@ -27,6 +28,7 @@ _FINEST = 256
 _PRECISION = 2.0**-40
 """The narrowest cell, as a share of the largest magnitude: beyond it doubles run out of digits."""
 _SMALLEST = 2.0**-60
+_ONE = np.uint64(1)
 
 
 class Memory:
@@ -75,13 +77,13 @@ class Memory:
 
     def _gap(self, rows: Cells, values: Floats, cell: Cells) -> Floats:
         """Distance to the nearer edge of the nearest seen cells below and above."""
-        seen = np.unpackbits(self._seen[rows], axis=1, bitorder="little").astype(bool)
-        places = np.arange(CELLS)
-        below = np.where(seen & (places < cell[:, None]), places, -CELLS * 4).max(axis=1)
-        above = np.where(seen & (places > cell[:, None]), places, CELLS * 4).min(axis=1)
+        words = self._seen[rows].view(np.uint64)
+        below, above = _nearest(words, cell)
         first, width = self._first[rows], self._width[rows]
-        gap = np.minimum(values - (first + below + 1) * width, (first + above) * width - values)
-        return np.where(seen.any(axis=1), np.maximum(gap, 0.0), 0.0)
+        under = np.where(below >= 0, values - (first + below + 1) * width, np.inf)
+        over = np.where(above >= 0, (first + above) * width - values, np.inf)
+        gap = np.minimum(under, over)
+        return np.where(np.isinf(gap), 0.0, np.maximum(gap, 0.0))
 
     def _fit(self, part: slice, low: Floats, high: Floats) -> None:
         """Make new grids for those series whose range their grid does not fit."""
@@ -102,6 +104,30 @@ class Memory:
             self._seen[rows], self._first[rows], self._width[rows], start, finer
         )
         self._first[rows], self._width[rows] = start, finer
+
+
+def _nearest(words: Words, cell: Cells) -> tuple[Cells, Cells]:
+    """The seen cells next below and above `cell`, which is not seen itself; -1 for none.
+
+    `words` are the grids, `(series, CELLS / 64)`, the lowest cell in the lowest bit.
+    """
+    rows, places = np.arange(len(words)), np.arange(words.shape[1])
+    own, bit = cell >> 6, np.left_shift(_ONE, (cell & 63).astype(np.uint64))
+    under = np.where(places < own[:, None], words, np.uint64(0))
+    over = np.where(places > own[:, None], words, np.uint64(0))
+    under[rows, own] = words[rows, own] & (bit - _ONE)
+    over[rows, own] = words[rows, own] & ~(bit - _ONE)
+    last = words.shape[1] - 1 - np.argmax(under[:, ::-1] != 0, axis=1)
+    next_ = np.argmax(over != 0, axis=1)
+    top, low = under[rows, last], over[rows, next_]
+    below = _exponent(top & ~(top >> _ONE)) + 64 * last
+    above = _exponent(low & (~low + _ONE)) + 64 * next_
+    return np.where(top == 0, -1, below), np.where(low == 0, -1, above)
+
+
+def _exponent(words: Words) -> Cells:
+    """The place of the highest bit, where the next lower one is not set (so no rounding up)."""
+    return np.frexp(words.astype(np.float64))[1].astype(np.int64) - 1
 
 
 def _regrid(
