@@ -6,10 +6,11 @@ Each tick gives one value a series, and each series answers how new that value i
 2. A seasonal profile says what was expected at this hour of the week, and how much it helps.
 3. Two memories say how far the value, and what the profile missed, lie from everything seen, as
    shares of their ranges. Their sum, the second weighted by the profile's skill, is the novelty.
-4. Where the noise of a value is known, as it is for counts and shares, a novelty within the noise
-   is none, and the surprise counts as well: values far above what was expected, though their like
-   was seen before. It is a moving mean of the deviations in standard deviations, so that a spike
-   of a few ticks is found though no tick of it stands out (Roberts, Technometrics 1959).
+   Half the unit of the measure is no distance, nor is the noise of a value where it is known.
+4. Where the noise is known, as it is for counts and shares, the surprise counts as well: values
+   far above what was expected, though their like was seen before. It is a moving mean of the
+   deviations in standard deviations, so that a spike of a few ticks is found though no tick of
+   it stands out (Roberts, Technometrics 1959).
 5. The score of a series rises above its last peak, which fades: once a spike.
 
 Row n uses rows up to n only. The state of a series is a fixed number of bytes.
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.spikes.memory import Memory
+from pipeline.spikes.memory import Memory, Place
 from pipeline.spikes.profile import WEEK, Profile
 
 Floats = npt.NDArray[np.float64]
@@ -44,8 +45,10 @@ _TINY = 1e-300
 class Tuning:
     """What the detector is set to; one setting serves all series."""
 
-    novelty: float = 0.013
+    novelty: float = 0.01
     """The novelty that is an anomaly, as a share of the range."""
+    between: float = 0.75
+    """The weight of a gap between values that were seen, against one beyond them all."""
     surprise: float = 4.5
     """The surprise that is an anomaly, in standard deviations of it."""
     weight: float = 0.4
@@ -86,6 +89,8 @@ class Detector:
         self._values = Memory(count, self._tuning.forget)
         self._misses = Memory(count, self._tuning.forget)
         self._profile = Profile(count)
+        self._last = np.full(count, np.nan)
+        self._unit = np.full(count, np.inf)
         self._excess = np.ones(count)
         self._drift = np.zeros(count)
         self._novel = Peaks(count, self._tuning.hold)
@@ -96,7 +101,7 @@ class Detector:
     def nbytes(self) -> int:
         """Bytes of the state of all series."""
         states = (self._values, self._misses, self._profile, self._novel, self._surprising)
-        arrays = (self._excess, self._drift, self._ticks)
+        arrays = (self._last, self._unit, self._excess, self._drift, self._ticks)
         return sum(state.nbytes for state in states) + sum(array.nbytes for array in arrays)
 
     def step(self, hours: Slots, values: Floats, noise: Floats | None = None) -> Signals:
@@ -128,12 +133,14 @@ class Detector:
         self, part: slice, hours: Slots, values: Floats, noise: Floats | None
     ) -> tuple[npt.NDArray[np.generic], ...]:
         here = ~np.isnan(values)
-        level = root(values) if noise is None else values
+        if noise is None:
+            level, chance = root(values), self._half_unit(part, values, here)
+        else:
+            level, chance = values, noise
         forecast = self._profile.step(part, hours, level)
         deviation = level - forecast.expected
-        chance = np.zeros(len(values)) if noise is None else noise
-        novelty = _share(self._values.step(part, level), chance)
-        novelty += forecast.skill * _share(self._misses.step(part, deviation), chance)
+        novelty = self._share(self._values.step(part, level), chance)
+        novelty += forecast.skill * self._share(self._misses.step(part, deviation), chance)
         spread = _DEVIATIONS * forecast.spread
         self._ticks[part] += here
         scored = here & (self._ticks[part] > self._tuning.warm_up)
@@ -146,6 +153,23 @@ class Detector:
             ratio = np.maximum(ratio, self._surprising.rise(part, surprise))
         score = ratio / (1.0 + ratio)
         return score, score >= THRESHOLD, forecast.expected, deviation, spread
+
+    def _half_unit(self, part: slice, values: Floats, here: Flags) -> Floats:
+        """Half the unit in which a series is measured, on the root's scale at each value.
+
+        The unit is the smallest step so far: a count of 5 beside one of 4 leaves no gap.
+        """
+        step = np.abs(values - self._last[part])
+        smaller = (step > 0) & (step < self._unit[part])
+        self._unit[part] = np.where(smaller, step, self._unit[part])
+        self._last[part] = np.where(here, values, self._last[part])
+        unit = np.where(np.isinf(self._unit[part]), 0.0, self._unit[part])
+        return 0.25 * unit / np.maximum(np.sqrt(np.maximum(np.abs(values), unit)), _TINY)
+
+    def _share(self, place: Place, chance: Floats) -> Floats:
+        """The gap beyond what chance makes, as a share of the range."""
+        weight = np.where(place.between, self._tuning.between, 1.0)
+        return weight * np.maximum(place.gap - chance, 0.0) / np.maximum(place.span, _TINY)
 
     def _widen(self, part: slice, deviation: Floats, noise: Floats, here: Flags) -> Floats:
         """The noise times the factor by which past deviations exceeded it, at least 1."""
@@ -189,9 +213,3 @@ class Peaks:
 def root(values: Floats) -> Floats:
     """The root of the magnitude with the value's sign."""
     return np.sign(values) * np.sqrt(np.abs(values))
-
-
-def _share(found: tuple[Floats, Floats], chance: Floats) -> Floats:
-    """A gap beyond what chance makes, as a share of the range."""
-    gap, span = found
-    return np.maximum(gap - chance, 0.0) / np.maximum(span, _TINY)

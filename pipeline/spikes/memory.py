@@ -15,12 +15,15 @@ are made where nothing known matches, Carpenter, Grossberg and Rosen (Neural Net
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Cells = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
+Flags = npt.NDArray[np.bool_]
 
 CELLS = 1024
 _FINEST = 256
@@ -29,6 +32,18 @@ _PRECISION = 2.0**-40
 """The narrowest cell, as a share of the largest magnitude: beyond it doubles run out of digits."""
 _SMALLEST = 2.0**-60
 _ONE = np.uint64(1)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where values lie among those seen before; arrays `(series,)`, 0 without a value."""
+
+    gap: Floats
+    """The distance from the nearest seen cell, in the values' unit; 0 for the first value."""
+    span: Floats
+    """The range of the series with this value in it."""
+    between: Flags
+    """Whether the value is new and lies between seen cells, not beyond them."""
 
 
 class Memory:
@@ -49,12 +64,8 @@ class Memory:
         arrays = (self._low, self._high, self._seen, self._first, self._width)
         return sum(array.nbytes for array in arrays)
 
-    def step(self, part: slice, values: Floats) -> tuple[Floats, Floats]:
-        """Learn one value a series in `part`; NaN is no value.
-
-        Returns each value's distance from the nearest seen cell, in the values' unit, 0 for the
-        first, and the range of the series with this value in it; both `(series,)`.
-        """
+    def step(self, part: slice, values: Floats) -> Place:
+        """Find the place of one value a series in `part` and learn it; NaN is no value."""
         here = ~np.isnan(values)
         low, high = self._low[part], self._high[part]
         shrink = self._forget * (high - low)
@@ -68,22 +79,22 @@ class Memory:
         rows = np.arange(part.start, part.stop)
         byte, bit = cell >> 3, np.left_shift(np.uint8(1), (cell & 7).astype(np.uint8))
         known = self._seen[rows, byte]
-        gap = np.zeros(len(values))
+        gap, between = np.zeros(len(values)), np.zeros(len(values), dtype=np.bool_)
         new = np.flatnonzero(((known & bit) == 0) & here)
         if new.size:
-            gap[new] = self._gap(rows[new], values[new], cell[new])
+            gap[new], between[new] = self._gap(rows[new], values[new], cell[new])
         self._seen[rows, byte] = np.where(here, known | bit, known)
-        return gap, np.where(here, high - low, 0.0)
+        return Place(gap, np.where(here, high - low, 0.0), between)
 
-    def _gap(self, rows: Cells, values: Floats, cell: Cells) -> Floats:
-        """Distance to the nearer edge of the nearest seen cells below and above."""
+    def _gap(self, rows: Cells, values: Floats, cell: Cells) -> tuple[Floats, Flags]:
+        """Distance to the nearer edge of the nearest seen cells, and whether there are two."""
         words = self._seen[rows].view(np.uint64)
         below, above = _nearest(words, cell)
         first, width = self._first[rows], self._width[rows]
         under = np.where(below >= 0, values - (first + below + 1) * width, np.inf)
         over = np.where(above >= 0, (first + above) * width - values, np.inf)
         gap = np.minimum(under, over)
-        return np.where(np.isinf(gap), 0.0, np.maximum(gap, 0.0))
+        return np.where(np.isinf(gap), 0.0, np.maximum(gap, 0.0)), (below >= 0) & (above >= 0)
 
     def _fit(self, part: slice, low: Floats, high: Floats) -> None:
         """Make new grids for those series whose range their grid does not fit."""

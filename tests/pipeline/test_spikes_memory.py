@@ -17,18 +17,18 @@ def test_the_gap_is_the_distance_to_the_nearest_value_within_a_cell(
     values = (np.random.default_rng(0).standard_t(2, 1500) + offset) * scale
     memory = Memory(1, forget=0.0)
     for at, value in enumerate(values):
-        gap, spread = memory.step(ONE, np.array([value]))
+        place = memory.step(ONE, np.array([value]))
         if at:
             seen = values[:at]
             span = max(seen.max(), value) - min(seen.min(), value)
             nearest = np.abs(seen - value).min()
-            assert spread[0] == pytest.approx(span)
-            assert -1e-6 <= (nearest - gap[0]) / span < 1 / 100
+            assert place.span[0] == pytest.approx(span)
+            assert -1e-6 <= (nearest - place.gap[0]) / span < 1 / 100
 
 
 def test_the_first_value_and_a_repeated_one_are_not_new() -> None:
     memory = Memory(1, forget=0.0)
-    gaps = [memory.step(ONE, np.array([value]))[0][0] for value in (7.0, 7.0, 9.0, 9.0, 7.0)]
+    gaps = [memory.step(ONE, np.array([value])).gap[0] for value in (7.0, 7.0, 9.0, 9.0, 7.0)]
     assert gaps[0] == gaps[1] == gaps[3] == gaps[4] == 0.0
     assert gaps[2] == pytest.approx(2.0, rel=0.02)
 
@@ -39,16 +39,16 @@ def test_what_lies_long_ago_is_forgotten() -> None:
     for _ in range(2000):
         memory.step(ONE, np.array([0.0]))
         memory.step(ONE, np.array([1.0]))
-    gap, spread = memory.step(ONE, np.array([1000.0]))
-    assert gap[0] > 990
-    assert spread[0] == pytest.approx(1000.0, rel=1e-3)
+    place = memory.step(ONE, np.array([1000.0]))
+    assert place.gap[0] > 990
+    assert place.span[0] == pytest.approx(1000.0, rel=1e-3)
 
 
 def test_no_value_changes_nothing() -> None:
     with_gaps, without = Memory(1, 0.001), Memory(1, 0.001)
     for value in np.random.default_rng(1).normal(size=200):
-        gap, spread = with_gaps.step(ONE, np.array([np.nan]))
-        assert gap[0] == spread[0] == 0.0
+        nothing = with_gaps.step(ONE, np.array([np.nan]))
+        assert nothing.gap[0] == nothing.span[0] == 0.0
         ours = with_gaps.step(ONE, np.array([value]))
         assert ours == without.step(ONE, np.array([value]))
 
@@ -58,5 +58,12 @@ def test_series_do_not_touch_each_other() -> None:
     together = Memory(5, 0.001)
     alone = [Memory(1, 0.001) for _ in range(5)]
     for row in values:
-        gaps, _ = together.step(slice(0, 5), row)
-        assert [memory.step(ONE, row[[at]])[0][0] for at, memory in enumerate(alone)] == list(gaps)
+        gaps = together.step(slice(0, 5), row).gap
+        each = [memory.step(ONE, row[[at]]).gap[0] for at, memory in enumerate(alone)]
+        assert each == list(gaps)
+
+
+def test_a_value_between_seen_ones_is_told_from_one_beyond() -> None:
+    memory = Memory(1, forget=0.0)
+    between = [memory.step(ONE, np.array([v])).between[0] for v in (0.0, 10.0, 5.0, 5.0, 11.0)]
+    assert between == [False, False, True, False, False]
