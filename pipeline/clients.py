@@ -8,6 +8,7 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError
 
+from pipeline.client_repairs import finish_joins, keep_requests
 from pipeline.errors import ServerUnavailable
 from pipeline.settings import Settings
 from pipeline.topics import MAX_RECORD_BYTES
@@ -45,9 +46,12 @@ def consumer(settings: Settings, group: str | None, **options: Any) -> KafkaCons
         "metadata_max_age_ms": 30_000,
         "allow_auto_create_topics": False,
     }
-    return _connected(
+    made: KafkaConsumer = _connected(
         KafkaConsumer, settings, _COMMON | defaults | settings.kafka_options() | member | options
     )
+    if group is not None:
+        finish_joins(made)
+    return made
 
 
 def producer(settings: Settings, transactional_id: str | None = None) -> KafkaProducer:
@@ -74,7 +78,11 @@ def producer(settings: Settings, transactional_id: str | None = None) -> KafkaPr
     }
     if transactional_id is not None:
         options |= {"transactional_id": transactional_id, "transaction_timeout_ms": 30_000}
-    return _connected(KafkaProducer, settings, _COMMON | options | settings.kafka_options())
+    made: KafkaProducer = _connected(
+        KafkaProducer, settings, _COMMON | options | settings.kafka_options()
+    )
+    keep_requests(made)
+    return made
 
 
 def _connected(kind: Any, settings: Settings, options: dict[str, Any]) -> Any:

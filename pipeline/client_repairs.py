@@ -1,0 +1,52 @@
+"""Repairs of three faults of kafka-python 3.0.12 under which a worker stands still for ever.
+
+They reach into private parts, so `pyproject.toml` pins the version. Each has a test in
+`tests/pipeline/test_clients.py` or a trial (10, the broker killed) that hangs without it. When a
+release mends them, delete this module.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaError
+
+_SENDER_POLL_MS = 100
+"""Longest sleep of a producer's sender before it looks into its queue again."""
+
+
+def finish_joins(made: KafkaConsumer) -> None:
+    """Let a join that outlives the poll that began it be taken up by the next one.
+
+    kafka-python 3.0.12 forgets such a join where new metadata asked for it: the assignment that
+    the leader computes meanwhile already answers "is a rejoin needed?" with no, heartbeats stay
+    off, and the member is evicted for good. Java asks `rejoinNeededOrPending`; so does this.
+    """
+    coordinator = made._coordinator
+    needed = coordinator.need_rejoin
+    coordinator.need_rejoin = lambda: coordinator.rejoining or needed()
+
+
+def keep_requests(made: KafkaProducer) -> None:
+    """Let no transactional request be forgotten: whoever waits for its result waits for ever.
+
+    Two faults of the sender of kafka-python 3.0.12. It sends a request again where `await_ready`
+    says that the coordinator is not ready, but `await_ready` raises instead, and the request is
+    dropped: killing the broker is enough. And where a batch that was too large fails in its parts
+    during a commit, the sender sleeps without end, the end of the transaction still in its queue.
+    """
+    client = made._sender._client
+    await_ready, poll = client.await_ready, client.poll
+
+    def ready(*args: Any, **options: Any) -> bool:
+        try:
+            return bool(await_ready(*args, **options))
+        except KafkaError:
+            return False
+
+    def poll_briefly(timeout_ms: float | None = None, future: Any = None) -> Any:
+        longest = _SENDER_POLL_MS if timeout_ms is None else min(timeout_ms, _SENDER_POLL_MS)
+        return poll(timeout_ms=longest, future=future)
+
+    client.await_ready, client.poll = ready, poll_briefly
