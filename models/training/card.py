@@ -24,10 +24,10 @@ Whisper base for speech, joined by attention that masks what is missing.
 
 LIMITS = """## Limits
 
-- **Licence of use**: several corpora below allow research or non-commercial use only. Weights
+- **Licence of use**: several corpora above allow research or non-commercial use only. Weights
   trained on them inherit the doubt: do not use this release commercially without advice.
-- Speech was learnt from {voices} acted clips of 20 North American actors who speak two fixed
-  English sentences. Spontaneous speech, other languages and other microphones are untested.
+- Speech was learnt from fewer than a thousand acted clips of North American actors who speak two
+  fixed English sentences. Spontaneous speech, other languages and microphones are untested.
 - Faces were learnt from tight grey crops. A face that is a small part of a picture is mostly
   seen as scenery.
 - No corpus here has text, picture and sound of one post. How three meet was learnt on composites
@@ -49,7 +49,6 @@ def write_card(
 ) -> None:
     """Write the card in Markdown: shape, scores, calibration, data with licences, limits."""
     millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
-    voices = int(scores.get("ravdess", {}).get("rows", 0))
     head = HEAD.format(
         name=plan.name,
         millions=millions,
@@ -65,7 +64,7 @@ def write_card(
         _scores(scores),
         _calibration(calibration),
         _data(plan),
-        LIMITS.format(voices="960" if voices else "few"),
+        LIMITS,
         f"The fusion, its calibration and these scores took {seconds / 60:.0f} minutes.\n",
     ]
     path.write_text("\n".join(parts), encoding="utf-8")
