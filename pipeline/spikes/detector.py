@@ -36,6 +36,8 @@ _BLOCK = 2048
 """Series handled at once: their state stays in the processor's cache."""
 _DEVIATIONS = 1.2533
 """Standard deviations in a mean absolute error, of a normal distribution."""
+_LARGEST = 1e70
+"""Values beyond it are taken as it, so that single precision holds their roots."""
 _OUTLIER = 6.0
 """Deviations beyond this multiple of the noise widen the spread no further."""
 _TINY = 1e-300
@@ -133,6 +135,7 @@ class Detector:
         self, part: slice, hours: Slots, values: Floats, noise: Floats | None
     ) -> tuple[npt.NDArray[np.generic], ...]:
         here = ~np.isnan(values)
+        values = np.clip(values, -_LARGEST, _LARGEST)
         if noise is None:
             level, chance = root(values), self._half_unit(part, values, here)
         else:

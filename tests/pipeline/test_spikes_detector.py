@@ -110,6 +110,15 @@ def test_planted_spikes_are_found_soon_and_little_else(plant: object) -> None:
     assert found["false"] <= 1
 
 
+@pytest.mark.filterwarnings("error")
+def test_any_finite_value_is_judged() -> None:
+    random = np.random.default_rng(8)
+    wild = random.normal(size=300) * 10.0 ** random.integers(-300, 300, 300)
+    ends = [0.0, 1.7e308, -1.7e308, 5e-324, -0.0, np.nan, 1e15, 1e15 + 1]
+    scores = run(np.array([*ends, *wild, *ends]))
+    assert ((scores >= 0) & (scores <= 1)).all()
+
+
 def test_memory_does_not_grow() -> None:
     detector = Detector(10)
     before = detector.nbytes
