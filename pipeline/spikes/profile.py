@@ -45,9 +45,9 @@ class Forecast:
 class Rhythm:
     """How fast a profile follows."""
 
-    day_rate: float = 0.02
+    day_rate: float = 0.2
     """The floor of the rate of a cell of the day."""
-    week_rate: float = 0.05
+    week_rate: float = 0.4
     level: int = 144
     """The time constant of the running level, in ticks."""
     offset: int = 288
@@ -70,11 +70,23 @@ class Profile:
         self._offset = np.zeros(count, dtype=np.float32)
         self._misses = np.zeros((2, count), dtype=np.float32)
         self._ticks = np.zeros(count, dtype=np.int32)
+        self._hour = np.zeros(count, dtype=np.int16)
+        self._sum = np.zeros(count)
+        self._count = np.zeros(count, dtype=np.int32)
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        arrays = (*self._means, *self._visits, self._level, self._offset, self._misses, self._ticks)
+        now = (self._hour, self._sum, self._count)
+        arrays = (
+            *now,
+            *self._means,
+            *self._visits,
+            self._level,
+            self._offset,
+            self._misses,
+            self._ticks,
+        )
         return sum(array.nbytes for array in arrays)
 
     def step(self, part: slice, hours: Slots, values: Floats) -> Forecast:
@@ -92,7 +104,7 @@ class Profile:
         of_profile, of_level = self._misses[:, part].astype(np.float64)
         skill = np.clip(1.0 - of_profile / np.maximum(of_level, _TINY), 0.0, 1.0)
         forecast = Forecast(expected, skill, np.minimum(of_profile, of_level))
-        self._learn_cells(hours, values, here, columns)
+        self._learn_hour(part, hours, values, here)
         age = (self._ticks[part] + 1).astype(np.float64)
         _follow(self._level[part], values - self._level[part], self._level_span, age, here)
         _follow(self._offset[part], values - expected, self._offset_span, age, here)
@@ -108,14 +120,26 @@ class Profile:
         level = self._level[part] - self._offset[part]
         return np.where(np.isnan(known), level, known).astype(np.float64)
 
-    def _learn_cells(self, hours: Slots, values: Floats, here: Flags, columns: Slots) -> None:
-        cells = zip(self._means, self._visits, (hours % DAY, hours), self._rates, strict=True)
-        for means, visits, slot, floor in cells:
-            old, seen = means[slot, columns], visits[slot, columns]
-            rate = np.maximum(floor, 1.0 / (seen + 1.0))
-            new = np.where(seen == 0, values, old + rate * (values - old))
-            means[slot, columns] = np.where(here, new, old)
-            visits[slot, columns] = np.where(here & (seen < MOST), seen + 1, seen)
+    def _learn_hour(self, part: slice, hours: Slots, values: Floats, here: Flags) -> None:
+        """Gather the hour's values, and learn their mean once the hour is over.
+
+        A cell that learned from each value at once would follow it within the hour, and every
+        slow series would seem to have seasons.
+        """
+        over = np.flatnonzero(here & (self._count[part] > 0) & (hours != self._hour[part]))
+        if over.size:
+            columns = over + part.start
+            hour, mean = self._hour[columns], self._sum[columns] / self._count[columns]
+            cells = zip(self._means, self._visits, (hour % DAY, hour), self._rates, strict=True)
+            for means, visits, slot, floor in cells:
+                old, seen = means[slot, columns], visits[slot, columns]
+                rate = np.maximum(floor, 1.0 / (seen + 1.0))
+                means[slot, columns] = np.where(seen == 0, mean, old + rate * (mean - old))
+                visits[slot, columns] = np.where(seen < MOST, seen + 1, seen)
+            self._sum[columns], self._count[columns] = 0.0, 0
+        self._hour[part] = np.where(here, hours, self._hour[part])
+        self._sum[part] += np.where(here, values, 0.0)
+        self._count[part] += here
 
 
 def _follow(state: Singles, step: Floats, span: int, age: Floats, here: Flags) -> None:
