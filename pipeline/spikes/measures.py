@@ -28,3 +28,13 @@ def of_shares(parts: Floats, totals: Floats) -> tuple[Floats, Floats]:
     totals = np.where(known, totals, np.nan)
     values = np.arcsin(np.sqrt((parts + 0.375) / (totals + 0.75)))
     return values, np.where(known, 0.5 / np.sqrt(np.where(known, totals, 1.0) + 0.5), 0.0)
+
+
+def to_counts(values: Floats) -> Floats:
+    """The counts of values on the scale of `of_counts`; for `expected` and its interval."""
+    return np.maximum(np.maximum(values, 0.0) ** 2 - 0.375, 0.0)
+
+
+def to_shares(values: Floats) -> Floats:
+    """The shares of values on the scale of `of_shares`, but for its correction of small totals."""
+    return np.sin(np.clip(values, 0.0, np.pi / 2)) ** 2

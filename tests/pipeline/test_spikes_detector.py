@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.spikes import judge, plant_counts, plant_shares
-from pipeline.spikes import Detector, Signals, of_counts, of_shares
+from pipeline.spikes import Detector, Signals, of_counts, of_shares, to_counts, to_shares
 
 Floats = npt.NDArray[np.float64]
 HOUR, DAY = 12, 288
@@ -99,6 +99,14 @@ def test_counts_of_hardly_anything_are_quiet_and_none_is_no_share() -> None:
     assert (run(*of_counts(counts)) >= 0.5).sum() <= 1
     values, _ = of_shares(np.zeros(1), np.zeros(1))
     assert np.isnan(values[0])
+
+
+def test_values_turn_back_into_counts_and_shares() -> None:
+    counts = np.array([0.0, 1.0, 7.0, 1000.0])
+    assert to_counts(of_counts(counts)[0]) == pytest.approx(counts)
+    shares = to_shares(of_shares(np.array([0.0, 100.0, 999.0]), np.full(3, 1000.0))[0])
+    assert shares == pytest.approx([0.0, 0.1, 0.999], abs=1e-3)
+    assert (to_counts(np.array([-1.0])), to_shares(np.array([-1.0]))) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("plant", [plant_counts, plant_shares])
