@@ -224,8 +224,8 @@ class Trial:
         topic, consumer = _INPUT[stage], self._offsets[stage]
         numbers = consumer.list_topics(topic, timeout=5).topics[topic].partitions
         places = [TopicPartition(topic, number) for number in numbers]
-        # It is answered between two transactions only.
-        found = consumer.committed(places, timeout=20)
+        # Not answered while a transaction is open: that of a stopped worker expires after 30 s.
+        found = consumer.committed(places, timeout=60)
         return {place.partition: max(0, place.offset) for place in found}
 
     def wait_progress(self, stage: str, to: int, seconds: float = PROGRESS_SECONDS) -> None:
