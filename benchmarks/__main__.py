@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("codec", "fold", "delivery", "nab", "spikes")
+NAMES = ("codec", "fold", "delivery", "text_model", "nab", "spikes")
 
 
 def main() -> None:

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from models.errors import ItemError
-from models.predictor import DEFAULT_RELEASE, Prediction
+from models.prediction import Prediction
 from models.prepare import Item, Prepared, Preparer
+from models.release import DEFAULT_RELEASE
 from pipeline.clients import consumer, producer
 from pipeline.delivery import Delivery
 from pipeline.errors import UNDECODABLE, Unreadable, WeathervaneError

@@ -1,4 +1,4 @@
-"""`score`, `predict`, `train`, `evaluate`, `check`: the model by itself, and what it needs."""
+"""What runs without Kafka: the model, the spike detector, and the check of what both need."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     app.command()(predict)
     app.command()(train)
     app.command()(evaluate)
+    app.command()(detect)
     app.command()(check)
 
 
@@ -77,6 +78,19 @@ def train(
     from models.training import train as run_training
 
     run_training(recipe, data, out, resume)
+
+
+def detect(
+    source: Annotated[Path, typer.Argument(metavar="IN.csv", help="Rows of timestamp,value.")],
+    out: Annotated[Path, typer.Option(metavar="OUT.csv", help="The rows, with score and anomaly.")],
+) -> None:
+    """Find spikes in a series, row by row: a row is judged by the rows before it and itself.
+
+    Example: weathervane detect mentions.csv --out spikes.csv
+    """
+    from workers.detect import detect_csv
+
+    detect_csv(source, out)
 
 
 def check() -> None:
