@@ -1,4 +1,4 @@
-"""Repairs of three faults of kafka-python 3.0.12 under which a worker stands still for ever.
+"""Repairs of four faults of kafka-python 3.0.12 under which a worker stands still for ever.
 
 They reach into private parts, so `pyproject.toml` pins the version. Each has a test in
 `tests/pipeline/test_clients.py` or a trial (10, the broker killed) that hangs without it. When a
@@ -7,11 +7,15 @@ release mends them, delete this module.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
 
+log = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 5.0
 _SENDER_POLL_MS = 100
 """Longest sleep of a producer's sender before it looks into its queue again."""
 
@@ -50,3 +54,19 @@ def keep_requests(made: KafkaProducer) -> None:
         return poll(timeout_ms=longest, future=future)
 
     client.await_ready, client.poll = ready, poll_briefly
+
+
+def close_in_time(made: KafkaProducer) -> None:
+    """Let a producer that fell ill be closed: its flush waits for ever for what it never sends.
+
+    The process has to end, so that it is started again and its transaction fenced.
+    """
+    close = made.close
+
+    def close_soon(timeout: float = CLOSE_SECONDS) -> None:
+        try:
+            close(timeout=timeout)
+        except KafkaError as error:
+            log.warning("the producer is given up with records that were not sent: %r", error)
+
+    made.close = close_soon

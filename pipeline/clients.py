@@ -8,7 +8,7 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError
 
-from pipeline.client_repairs import finish_joins, keep_requests
+from pipeline.client_repairs import close_in_time, finish_joins, keep_requests
 from pipeline.errors import ServerUnavailable
 from pipeline.settings import Settings
 from pipeline.topics import MAX_RECORD_BYTES
@@ -82,6 +82,7 @@ def producer(settings: Settings, transactional_id: str | None = None) -> KafkaPr
         KafkaProducer, settings, _COMMON | options | settings.kafka_options()
     )
     keep_requests(made)
+    close_in_time(made)
     return made
 
 

@@ -29,6 +29,9 @@ from pipeline.telemetry import Telemetry
 
 Transform = Callable[[Sequence[Record]], Sequence[Outgoing]]
 
+FLUSH_SECONDS = 60.0
+LONGEST_PAUSE = 5.0
+"""Seconds between two attempts, once several in a row were aborted."""
 _FATAL = (ProducerFencedError, FencedInstanceIdError)
 log = logging.getLogger(__name__)
 
@@ -53,6 +56,7 @@ class Delivery:
         self._telemetry = telemetry
         self._poll_ms = int(batch_seconds * 1000)
         self._idle_at: dict[TopicPartition, int] = {}
+        self._aborted = 0
 
     def run(self, stop: threading.Event) -> None:
         """Go round until `stop` is set; the batch in hand is finished first.
@@ -70,6 +74,9 @@ class Delivery:
             else:
                 self._idle()
             self._report_lag(records)
+            if self._aborted:
+                # A topic that refuses records does so for longer than a round takes.
+                stop.wait(min(LONGEST_PAUSE, 0.1 * 2 ** min(self._aborted, 10)))
 
     def _round(self, polled: dict[TopicPartition, list[Any]], records: Sequence[Record]) -> None:
         self._telemetry.batch(len(records))
@@ -94,16 +101,26 @@ class Delivery:
             log.warning("transaction aborted, the batch is repeated: %r", error)
             self._producer.abort_transaction()
             self._rewind(offsets)
+            self._aborted += 1
             return False
+        self._aborted = 0
         return True
 
     def _commit(
         self, answers: Sequence[Outgoing], offsets: dict[TopicPartition, OffsetAndMetadata]
     ) -> None:
         self._producer.begin_transaction()
-        for out in answers:
+        sent = [
             self._producer.send(out.topic, key=out.key, value=out.value, headers=out.headers)
+            for out in answers
+        ]
         self._producer.send_offsets_to_transaction(offsets, self._consumer.group_metadata())
+        self._producer.flush(timeout=FLUSH_SECONDS)
+        # A commit can succeed without a record that failed (kafka-python 3.0.12, while the epoch
+        # is bumped after an abort): its offset would be committed, and the post lost.
+        for future in sent:
+            if not future.succeeded():
+                raise future.exception or KafkaError("a record was not acknowledged")
         self._producer.commit_transaction()
 
     def _idle(self) -> None:

@@ -93,9 +93,6 @@ def _replace_data(trial: Trial, folder: Path, data: Path | None) -> None:
     until(lambda: trial.ready("redis"), "Redis answers")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a commit succeeds without records that failed; see Delivery._commit"
-)
 def test_trial_7_dead_letters_refused(trial: Trial) -> None:
     """Kafka refuses all writes to the dead-letter topic for 15 s."""
     letters = f"{RAW}.dlq"
