@@ -150,12 +150,12 @@ def _say(line: str) -> None:
 
 @contextmanager
 def _interrupted_by_sigterm() -> Iterator[None]:
-    """SIGTERM, and the closing of the terminal, end the demo as Ctrl-C does."""
+    """SIGTERM and the closing of the terminal end the demo as Ctrl-C does, and Ctrl-C always."""
 
     def interrupt(signum: int, frame: Any) -> None:
         raise KeyboardInterrupt
 
-    numbers = (signal.SIGTERM, signal.SIGHUP)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
