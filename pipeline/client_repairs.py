@@ -63,9 +63,9 @@ def close_in_time(made: KafkaProducer) -> None:
     """
     close = made.close
 
-    def close_soon(timeout: float = CLOSE_SECONDS) -> None:
+    def close_soon(timeout: float = CLOSE_SECONDS, **options: Any) -> None:
         try:
-            close(timeout=timeout)
+            close(timeout=timeout, **options)
         except KafkaError as error:
             log.warning("the producer is given up with records that were not sent: %r", error)
 
