@@ -94,7 +94,7 @@ class Delivery:
         """Step 3; whether it was committed."""
         offsets = {place: OffsetAndMetadata(at, "", -1) for place, at in positions.items()}
         try:
-            self._commit(answers, offsets)
+            transact(self._producer, answers, offsets, self._consumer.group_metadata())
         except _FATAL:
             raise
         except KafkaError as error:
@@ -105,23 +105,6 @@ class Delivery:
             return False
         self._aborted = 0
         return True
-
-    def _commit(
-        self, answers: Sequence[Outgoing], offsets: dict[TopicPartition, OffsetAndMetadata]
-    ) -> None:
-        self._producer.begin_transaction()
-        sent = [
-            self._producer.send(out.topic, key=out.key, value=out.value, headers=out.headers)
-            for out in answers
-        ]
-        self._producer.send_offsets_to_transaction(offsets, self._consumer.group_metadata())
-        self._producer.flush(timeout=FLUSH_SECONDS)
-        # A commit can succeed without a record that failed (kafka-python 3.0.12, while the epoch
-        # is bumped after an abort): its offset would be committed, and the post lost.
-        for future in sent:
-            if not future.succeeded():
-                raise future.exception or KafkaError("a record was not acknowledged")
-        self._producer.commit_transaction()
 
     def _idle(self) -> None:
         """Move the offsets past the transaction markers behind the last record.
@@ -158,3 +141,29 @@ class Delivery:
         oldest = min((record.timestamp for record in records), default=None)
         # With nothing polled, what remains between position and end is transaction markers.
         self._telemetry.lag(behind if records else 0, oldest)
+
+
+def transact(
+    producer: KafkaProducer,
+    answers: Sequence[Outgoing],
+    offsets: dict[TopicPartition, OffsetAndMetadata],
+    group: Any,
+) -> None:
+    """Produce the answers and the offsets of a consumer group in one transaction.
+
+    Raises:
+        KafkaError: nothing of it is visible once the transaction is aborted.
+    """
+    producer.begin_transaction()
+    sent = [
+        producer.send(out.topic, key=out.key, value=out.value, headers=out.headers)
+        for out in answers
+    ]
+    producer.send_offsets_to_transaction(offsets, group)
+    producer.flush(timeout=FLUSH_SECONDS)
+    # A commit can succeed without a record that failed (kafka-python 3.0.12, while the epoch is
+    # bumped after an abort): its offset would be committed, and the post lost.
+    for future in sent:
+        if not future.succeeded():
+            raise future.exception or KafkaError("a record was not acknowledged")
+    producer.commit_transaction()

@@ -6,7 +6,7 @@ import threading
 
 import msgspec
 from kafka import KafkaAdminClient, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import GroupIdNotFoundError
 
 from pipeline.clients import consumer
 from pipeline.settings import Settings
@@ -51,10 +51,7 @@ class Lag:
 
     def _offsets(self, group: str) -> dict[TopicPartition, int]:
         try:
-            found = self._admin.list_group_offsets(group)
-        except KafkaError as error:
-            if "GroupIdNotFound" in type(error).__name__:
-                return {}
-            raise
-        offsets = found.get(group, found)
-        return {p: meta.offset for p, meta in offsets.items() if meta.offset >= 0}
+            offsets = self._admin.list_group_offsets(group)[group]
+        except GroupIdNotFoundError:
+            return {}
+        return {place: meta.offset for place, meta in offsets.items() if meta.offset >= 0}

@@ -49,7 +49,9 @@ class Settings(BaseSettings):
     replication: int = Field(default=1, ge=1, le=9)
     retention_hours: float = Field(default=48, gt=0)
     """How long `posts`, `posts.raw.*` and `sentiment` keep a record."""
-    dead_letter_retention_hours: float = Field(default=14 * 24, gt=0)
+    dead_letter_retention_hours: float = Field(default=6 * 24, gt=0)
+    """Shorter than the 7 days after which a broker forgets the offsets of an idle group
+    (`offsets.retention.minutes`): those of `redrive` say which letters were sent back."""
 
     tracks: Path | None = None
     """TOML file of the tracks; read again whenever it changes."""

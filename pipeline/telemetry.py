@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -80,7 +80,7 @@ class Telemetry:
         self._batch.labels(self.stage).observe(records)
 
     @contextmanager
-    def step(self, name: str) -> Any:
+    def step(self, name: str) -> Iterator[None]:
         """Time a step of the work on a batch."""
         with self._steps.labels(self.stage, name).time():
             yield
@@ -115,7 +115,7 @@ class Telemetry:
 
 
 @contextmanager
-def serve(telemetry: Telemetry, host: str, port: int) -> Any:
+def serve(telemetry: Telemetry, host: str, port: int) -> Iterator[int]:
     """Serve the worker's endpoints from a thread; yields the port (0 asks for a free one)."""
     metrics = make_wsgi_app(telemetry.registry)
     checks = {"/healthz": telemetry.health, "/readyz": telemetry.readiness}

@@ -18,9 +18,11 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
 from pipeline.clients import consumer, producer
+from pipeline.delivery import transact
 from pipeline.errors import WeathervaneError
 from pipeline.headers import header
-from pipeline.records import ERROR_HEADERS, Record
+from pipeline.reading import until_ends
+from pipeline.records import ERROR_HEADERS, Outgoing, Record
 from pipeline.settings import Settings
 from pipeline.topics import dead_letter_topic
 
@@ -93,7 +95,7 @@ def _move(
     """One transaction; how many went back."""
     matching = 0
     offsets: dict[TopicPartition, OffsetAndMetadata] = {}
-    sink.begin_transaction()
+    answers: list[Outgoing] = []
     for letter in batch:
         headers = letter.headers
         to = letter.topic
@@ -101,11 +103,10 @@ def _move(
             matching += 1
             to = letter.topic.removesuffix(_SUFFIX)
             headers = [(k, v) for k, v in headers if not k.startswith(ERROR_HEADERS)]
-        sink.send(to, key=letter.key, value=letter.value, headers=headers)
+        answers.append(Outgoing(to, letter.key, letter.value, headers))
         place = TopicPartition(letter.topic, letter.partition)
         offsets[place] = OffsetAndMetadata(letter.offset + 1, "", -1)
-    sink.send_offsets_to_transaction(offsets, source.group_metadata())
-    sink.commit_transaction()
+    transact(sink, answers, offsets, source.group_metadata())
     return matching
 
 
@@ -132,10 +133,4 @@ def _letters(source: KafkaConsumer, places: list[TopicPartition]) -> Iterator[li
     begins = source.beginning_offsets(places)
     for place in places:
         source.seek(place, max(begins[place], source.committed(place) or 0))
-    open_places = {place for place in places if source.position(place) < ends[place]}
-    while open_places:
-        polled = source.poll(timeout_ms=500, max_records=_BATCH)
-        batch = [r for place, rs in polled.items() for r in rs if r.offset < ends[place]]
-        open_places = {place for place in open_places if source.position(place) < ends[place]}
-        if batch:
-            yield batch
+    yield from until_ends(source, ends, _BATCH)

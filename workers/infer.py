@@ -49,12 +49,12 @@ class Infer:
         """Answer each post with an event or a dead letter."""
         answers: list[Outgoing | None] = [None] * len(records)
         with self._telemetry.step("prepare"):
-            places, posts, prepared = self._prepare(records, answers)
+            ready = self._prepare(records, answers)
         with self._telemetry.step("model"):
-            predictions = self._device.predict(prepared)
+            predictions = self._device.predict([prepared for _, _, prepared in ready])
         with self._telemetry.step("encode"):
             now = datetime.now(UTC)
-            for place, post, prediction in zip(places, posts, predictions, strict=True):
+            for (place, post, _), prediction in zip(ready, predictions, strict=True):
                 record = records[place]
                 if isinstance(prediction, ItemError):
                     answers[place] = self._letter(record, Unscorable(prediction.reason))
@@ -65,8 +65,8 @@ class Infer:
 
     def _prepare(
         self, records: Sequence[Record], answers: list[Outgoing | None]
-    ) -> tuple[list[int], list[IngestedPost], list[Prepared]]:
-        """Decode and prepare; whatever fails is answered at once by its dead letter."""
+    ) -> list[tuple[int, IngestedPost, Prepared]]:
+        """Decode and prepare; what is ready, by its place. What fails has its answer at once."""
         places: list[int] = []
         posts: list[IngestedPost] = []
         for place, record in enumerate(records):
@@ -76,15 +76,14 @@ class Infer:
             except UNDECODABLE as error:
                 answers[place] = self._letter(record, Unreadable(f"not a post: {error}"))
         items = [Item(p.text, p.inline("image"), p.inline("audio")) for p in posts]
-        kept: tuple[list[int], list[IngestedPost], list[Prepared]] = ([], [], [])
+        ready: list[tuple[int, IngestedPost, Prepared]] = []
         results = self._preparer.prepare(items)
         for place, post, result in zip(places, posts, results, strict=True):
             if isinstance(result, ItemError):
                 answers[place] = self._letter(records[place], Unscorable(result.reason))
             else:
-                for column, value in zip(kept, (place, post, result), strict=True):
-                    column.append(value)  # type: ignore[attr-defined]
-        return kept
+                ready.append((place, post, result))
+        return ready
 
     def _letter(self, record: Record, error: WeathervaneError) -> Outgoing:
         self._telemetry.dead_lettered(error)
@@ -148,7 +147,8 @@ def _emotions(values: Any) -> Emotions:
 def _polarity(values: Any) -> Polarity:
     negative, _, positive = (round(value, _DIGITS) for value in values.tolist())
     # The middle takes what rounding leaves, so that the three sum to 1.
-    return Polarity(negative, max(0.0, round(1 - negative - positive, _DIGITS)), positive)
+    positive = min(positive, round(1 - negative, _DIGITS))
+    return Polarity(negative, round(1 - negative - positive, _DIGITS), positive)
 
 
 def run(settings: Settings, port: int) -> None:

@@ -108,6 +108,7 @@ def _decoded(record: Record) -> _Draft:
     except Unreadable as error:
         return _Draft(record, error=error)
     except Exception as error:
+        # Whatever it is, one record must not stop its partition for ever.
         log.exception("%s-%d@%d: decoding failed", record.topic, record.partition, record.offset)
         return _Draft(record, error=Unreadable(f"decoding failed: {type(error).__name__}"))
 

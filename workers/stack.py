@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
-from pathlib import Path
 
 import msgspec
 from rich.console import Console
@@ -12,6 +10,7 @@ from rich.table import Table
 
 from pipeline.settings import PREFIX, Settings
 from pipeline.topics import create_topics
+from workers.commands.context import salt_file
 from workers.local.cluster import Cluster
 from workers.local.specs import Endpoints, WorkerSpec
 
@@ -26,7 +25,7 @@ def start(
 
     `attached` ends everything with the process that called.
     """
-    salt = _salt_file(local.home)
+    salt = salt_file(local.home)
 
     def workers(endpoints: Endpoints) -> list[WorkerSpec]:
         names = ["ingest", *_numbered("infer", infer_workers), "aggregate"]
@@ -75,13 +74,3 @@ def _numbered(role: str, count: int) -> list[str]:
 def _command(name: str, port: int) -> list[str]:
     role = name.split("-", maxsplit=1)[0]
     return [sys.executable, "-m", "workers", "run", role, "--name", name, "--port", str(port)]
-
-
-def _salt_file(home: Path) -> Path:
-    """The author salt of this installation, made on first use and readable by its owner only."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = home / "author_salt"
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32), encoding="utf-8")
-    return path

@@ -15,6 +15,7 @@ from pipeline.clients import consumer
 from pipeline.errors import UNDECODABLE, WeathervaneError
 from pipeline.event import event_decoder
 from pipeline.headers import header
+from pipeline.reading import until_ends
 from pipeline.records import ERROR_HEADERS, Record
 from pipeline.settings import Settings
 from pipeline.topics import SENTIMENT
@@ -52,7 +53,8 @@ def _records(source: KafkaConsumer, topic: str, count: int, track: str | None) -
     """The newest records that are there, then those that come."""
     yield from _there(source, topic, count, track)
     while True:
-        yield from (record for record in _polled(source) if _is_in(record, track))
+        for batch in source.poll(timeout_ms=500).values():
+            yield from (record for record in batch if _is_in(record, track))
 
 
 def _there(source: KafkaConsumer, topic: str, count: int, track: str | None) -> list[Record]:
@@ -68,16 +70,10 @@ def _there(source: KafkaConsumer, topic: str, count: int, track: str | None) -> 
         # a track, what matches may lie further back.
         back = count * 2 if track is None else ends[partition]
         source.seek(partition, max(begins[partition], ends[partition] - back))
-    there: list[Record] = []
-    while any(source.position(partition) < ends[partition] for partition in partitions):
-        there += [r for r in _polled(source) if _is_in(r, track)]
+    batches = until_ends(source, ends)
+    there = [record for batch in batches for record in batch if _is_in(record, track)]
     there.sort(key=lambda record: record.timestamp)
     return there[-count:]
-
-
-def _polled(source: KafkaConsumer) -> list[Record]:
-    batches = source.poll(timeout_ms=500)
-    return [record for batch in batches.values() for record in batch]
 
 
 def _is_in(record: Record, track: str | None) -> bool:

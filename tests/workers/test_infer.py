@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from models.prepare import Item, Preparer
 from models.release import DEFAULT_RELEASE
@@ -19,7 +22,7 @@ from pipeline.post import Author, IngestedPost, Media, encoder
 from pipeline.telemetry import Telemetry
 from tests.pipeline.test_records import Consumed
 from workers.device import Device
-from workers.infer import Infer
+from workers.infer import Infer, _polarity
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TIMEOUT_SECONDS = 5.0
@@ -90,6 +93,18 @@ def test_the_author_is_a_salted_hash_or_nobody(preparer: Preparer, device: Devic
     assert author("pepper", "a") == author("pepper", "a")
     assert len({author("pepper", "a"), author("salt", "a"), author("pepper", "b")}) == 3
     assert author(None, "a") is None
+
+
+@given(
+    st.lists(st.floats(0.0, 1.0, width=32), min_size=3, max_size=3).filter(lambda v: sum(v) > 0.1)
+)
+@example([0.50005, 0.0, 0.49995])
+def test_polarity_sums_to_one_after_rounding(raw: list[float]) -> None:
+    shares = np.array(raw, np.float64) / sum(raw)
+    polarity = _polarity(shares)
+    assert abs(polarity.negative + polarity.neutral + polarity.positive - 1) < 1e-9
+    assert min(polarity.negative, polarity.neutral, polarity.positive) >= 0
+    assert abs(polarity.positive - shares[2]) < 2e-4
 
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])

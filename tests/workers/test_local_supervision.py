@@ -293,6 +293,21 @@ def test_attached_all_ends_with_the_command_even_when_it_is_killed(tmp_path: Pat
     until(lambda: not any(alive(pid) for pid in pids), "nothing is left")
 
 
+def test_what_is_attached_is_left_as_it_is_by_another_up(tmp_path: Path) -> None:
+    process = command(tmp_path, "attached", READY)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    pids = recorded(tmp_path)
+    other = command(tmp_path, "-", READY + "\n# asks for something else")
+    assert other.stdout is not None
+    assert other.stdout.readline() == "up\n"
+    assert recorded(tmp_path) == pids
+    assert all(alive(pid) for pid in pids)
+    for ended in (other, process):
+        ended.communicate()
+    until(lambda: not any(alive(pid) for pid in pids), "nothing is left")
+
+
 def test_not_attached_it_outlives_the_command(tmp_path: Path) -> None:
     process = command(tmp_path, "-", READY)
     assert process.stdout is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,16 @@ def cluster(settings: Settings) -> Cluster:
     )
 
 
+def salt_file(home: Path) -> Path:
+    """The author salt of this installation, made on first use and readable by its owner only."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = home / "author_salt"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32), encoding="utf-8")
+    return path
+
+
 def settings_here(**overrides: Any) -> Settings:
     """Settings, completed by the addresses of the local cluster where one runs."""
     settings = load_settings(**overrides)
@@ -32,6 +43,11 @@ def settings_here(**overrides: Any) -> Settings:
     if not local.is_running():
         return settings
     endpoints = local.endpoints()
-    found = {"kafka": endpoints.kafka, "redis": endpoints.redis, "page_port": endpoints.page_port}
+    found: dict[str, Any] = {
+        "kafka": endpoints.kafka,
+        "redis": endpoints.redis,
+        "page_port": endpoints.page_port,
+        "author_salt_file": salt_file(HOME),
+    }
     missing = {name: value for name, value in found.items() if name not in given}
     return load_settings(**(missing | overrides))

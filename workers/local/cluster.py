@@ -94,7 +94,8 @@ class Cluster:
             attached: end everything when the thread that calls this ends, even by SIGKILL.
 
         Returns:
-            Whether anything was started; False when all of it ran already.
+            Whether anything was started; False when all of it ran already, or when an attached
+            start is left as it is.
 
         Raises:
             ServerUnavailable: Kafka or Redis cannot be had on this machine.
@@ -104,6 +105,9 @@ class Cluster:
         with self._exclusively():
             kept = states.load(self._state_file)
             if self._supervisor.is_running():
+                if kept is not None and kept.attached and not attached:
+                    self._say("What runs here was started by a demo, and ends with it.")
+                    return False
                 if kept is not None:
                     specs = workers(kept.endpoints)
                     wish = self._fingerprint(specs, environment(kept.endpoints))
@@ -188,6 +192,7 @@ class Cluster:
             specs, variables = workers(state.endpoints), environment(state.endpoints)
             state.workers = {spec.name: spec.port for spec in specs}
             state.fingerprint = self._fingerprint(specs, variables)
+            state.attached = attached
             servers = {name: self._server_command(name, state.ports) for name in state.servers}
             commands = {spec.name: spec.argv for spec in specs}
             states.save(self._state_file, state)

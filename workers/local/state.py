@@ -24,6 +24,8 @@ class State(msgspec.Struct):
     """Name and port of each worker."""
     fingerprint: str = ""
     """Of everything that was asked for; a different one means a restart."""
+    attached: bool = False
+    """It ends with the command that started it."""
 
     @property
     def servers(self) -> list[str]:
