@@ -18,7 +18,7 @@ setup: .venv/.stamp
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
     --no-header --no-annotate
 lock: setup
-	$(COMPILE) --group dev pyproject.toml -o requirements-dev.txt
+	$(COMPILE) --group dev --extra train pyproject.toml -o requirements-dev.txt
 	$(COMPILE) --constraint requirements-dev.txt pyproject.toml -o requirements.txt
 
 demo: setup
