@@ -2,16 +2,26 @@
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
-MARGIN = 16  # pixels of play for the crop
+MAX_TURN = 12.0  # degrees
+
+
+def margin(size: int) -> int:
+    """Pixels of play for the crop: an eighth of the side."""
+    return size // 8
 
 
 def vary_picture(
     pixels: npt.NDArray[np.uint8], size: int, generator: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
-    """Crop `(size + 16, size + 16, 3)` at random to `(size, size, 3)`, mirror, shift the light,
-    and erase a small box (Zhong et al. 2017) now and then."""
-    top, left = generator.integers(0, MARGIN + 1, 2)
+    """Turn a little, crop from `size + margin(size)` a side at random to `(size, size, 3)`, mirror,
+    shift the light, and erase a small box (Zhong et al. 2017) now and then."""
+    if generator.random() < 0.5:
+        turn = float(generator.uniform(-MAX_TURN, MAX_TURN))
+        turned = Image.fromarray(pixels).rotate(turn, Image.Resampling.BILINEAR)
+        pixels = np.asarray(turned, dtype=np.uint8)
+    top, left = generator.integers(0, margin(size) + 1, 2)
     crop = pixels[top : top + size, left : left + size]
     if generator.random() < 0.5:
         crop = crop[:, ::-1]

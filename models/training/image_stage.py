@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from models.corpora import Rows
-from models.preprocess.augment import MARGIN, vary_picture
+from models.preprocess.augment import margin, vary_picture
 from models.preprocess.image import decode
 from models.towers.image import ImageTower
 from models.training.loop import Indices
 from models.training.losses import masked_loss
 from models.training.probe import Probe
-from models.training.recipe import Fit
+from models.training.recipe import Fit, ImageRecipe
 
 FROZEN_BLOCKS = 3  # the first blocks see edges and colours, and cost most of a step
 EXCLUSIVE = 0.5
@@ -23,15 +23,15 @@ class ImageTask:
     """Fine-tunes all but the stem and the first blocks, in float32 (the bfloat16 backward of
     depthwise convolutions is slower)."""
 
-    def __init__(
-        self, tower: ImageTower, rows: Rows, size: int, rows_per_batch: int, seed: int
-    ) -> None:
+    def __init__(self, tower: ImageTower, rows: Rows, recipe: ImageRecipe, seed: int) -> None:
         self.tower = tower
         self.probe = Probe(tower, tower.dim)
         self.module: nn.Module = self.probe
         self.rows = rows
-        self._size = size
-        self._per_batch = rows_per_batch
+        self._recipe = recipe
+        self._per_batch = recipe.rows_per_batch
+        steps = round(recipe.fit.epochs * max(1, len(rows) // self._per_batch))
+        self._small_steps = round(steps * recipe.small_share)
         self._seed = seed
         for frozen in (tower.stem, *tower.blocks[:FROZEN_BLOCKS]):
             frozen.requires_grad_(False)
@@ -53,12 +53,13 @@ class ImageTask:
     def loss(self, batch: Indices, step: int) -> Tensor:
         """Mean over the batch, each picture varied anew."""
         generator = np.random.default_rng([self._seed, 1, step])
+        size = self._recipe.small if step < self._small_steps else self._recipe.size
         pixels = []
         for i in batch:
             data = self.rows.images[i]
             if data is None:
                 raise ValueError(f"row {i} of {self.rows.corpus[i]} has no image")
-            picture = decode(data, self._size + MARGIN)
-            pixels.append(torch.from_numpy(vary_picture(picture, self._size, generator)))
+            picture = decode(data, size + margin(size))
+            pixels.append(torch.from_numpy(vary_picture(picture, size, generator)))
         emotions, polarity = self.probe.logits(self.tower.encode(pixels).pooled)
         return masked_loss(emotions, polarity, self.rows.take(batch), EXCLUSIVE).mean()

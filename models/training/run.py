@@ -97,7 +97,7 @@ def train_image(plan: Recipe, data: Path, out: Path, report: Report) -> None:
     recipe = plan.image
     tower = image_start(find_start(recipe.start, data, out)) if recipe.start else ImageTower()
     rows, _ = split_train(data, recipe.corpora, plan.dev, plan.held_out, plan.seed)
-    task = ImageTask(tower, rows, recipe.size, recipe.rows_per_batch, plan.seed)
+    task = ImageTask(tower, rows, recipe, plan.seed)
     finish(task, tower, recipe.fit, stage="image", out=out, report=report)
 
 

@@ -6,7 +6,7 @@ import soundfile
 from transformers import WhisperFeatureExtractor
 
 from models.preprocess import audio, image
-from models.preprocess.augment import MARGIN, mask_spectrogram, vary_picture, vary_sound
+from models.preprocess.augment import margin, mask_spectrogram, vary_picture, vary_sound
 from tests.models.samples import flac, png
 
 
@@ -64,7 +64,7 @@ def test_very_short_sounds_have_a_spectrogram() -> None:
 
 
 def test_augmentation_keeps_shapes_and_follows_the_seed() -> None:
-    pixels = image.decode(png(), 64 + MARGIN)
+    pixels = image.decode(png(), 64 + margin(64))
     samples, _ = audio.decode(flac(0.5))
     mel = audio.log_mel(samples)
     for vary in (
