@@ -1,4 +1,4 @@
-"""The fused model: three towers and a fusion, over any mixture of items."""
+"""The fused model: a tower a modality and a fusion, over any mixture of items."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.errors import ReleaseError
 from models.fusion import Fusion
-from models.labels import MODALITIES
+from models.labels import MODALITIES, Modality
 from models.prepare import Prepared
 from models.release import WEIGHTS, Config
 from models.towers.audio import AudioTower
@@ -23,8 +23,8 @@ from models.towers.text import TextTower
 class Pooled:
     """What the towers make of a batch.
 
-    `vectors`: `(batch, dim)` float32 a modality, zeros where an item lacks it; `present`
-    `(batch, 3)`, in the order of `MODALITIES`, tells where.
+    `vectors`: `(batch, dim)` float32 a tower, by modality, zeros where an item lacks it; `present`
+    `(batch, 3)`, in the order of `MODALITIES`, tells where. What has no tower is never present.
     """
 
     vectors: dict[str, Tensor]
@@ -38,26 +38,31 @@ class Pooled:
 
 
 class FusedModel(nn.Module):
-    """Text, image and audio towers joined by one fusion."""
+    """Text, image and audio towers, those that the config has, joined by one fusion."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.text = TextTower(config.text.encoder)
-        self.image = ImageTower()
-        self.audio = AudioTower(config.audio)
-        dims = {name: tower.dim for name, tower in self.towers.items()}
+        self.image = ImageTower() if config.image else None
+        self.audio = AudioTower(config.audio) if config.audio else None
+        dims: dict[str, int] = {name: tower.dim for name, tower in self.towers.items()}
         self.fusion = Fusion(config.fusion, dims)
 
     @property
-    def towers(self) -> dict[str, Tower]:
-        """By modality."""
-        return {"text": self.text, "image": self.image, "audio": self.audio}
+    def towers(self) -> dict[Modality, Tower]:
+        """By modality, in the order of `MODALITIES`."""
+        every: dict[Modality, Tower | None] = {
+            "text": self.text,
+            "image": self.image,
+            "audio": self.audio,
+        }
+        return {name: tower for name, tower in every.items() if tower is not None}
 
     def place(self, device: torch.device, dtype: torch.dtype) -> "FusedModel":
         """Move to a device, the towers in `dtype`, the small fusion in float32."""
         self.to(device)
-        for tower in (self.text, self.image, self.audio):
-            tower.to(dtype)
+        for name in self.towers:
+            self.get_submodule(name).to(dtype)
         self.fusion.float()
         return self
 
@@ -66,7 +71,7 @@ class FusedModel(nn.Module):
         device = self.fusion.summary.device
         present = torch.zeros(len(batch), len(MODALITIES), dtype=torch.bool)
         vectors: dict[str, Tensor] = {}
-        for column, (name, tower) in enumerate(self.towers.items()):
+        for name, tower in self.towers.items():
             arrays = {
                 i: array
                 for i, item in enumerate(batch)
@@ -75,7 +80,7 @@ class FusedModel(nn.Module):
             vectors[name] = torch.zeros(len(batch), tower.dim, device=device)
             if arrays:
                 rows = list(arrays)
-                present[rows, column] = True
+                present[rows, MODALITIES.index(name)] = True
                 tensors = [torch.tensor(array, device=device) for array in arrays.values()]
                 vectors[name][rows] = tower.encode(tensors).pooled.float()
         return Pooled(vectors, present.to(device))

@@ -14,11 +14,12 @@ from models.release import FusionConfig
 
 
 class Fusion(nn.Module):
-    """Pooled vectors of up to three towers to emotion and polarity logits."""
+    """Pooled vectors of one to three towers to emotion and polarity logits."""
 
     def __init__(self, config: FusionConfig, dims: dict[str, int]) -> None:
-        """`dims`: width of each tower's pooled vector, by modality."""
+        """`dims`: width of each tower's pooled vector, by modality; others are never looked at."""
         super().__init__()
+        self.columns = [MODALITIES.index(name) for name in MODALITIES if name in dims]
         self.inputs = nn.ModuleDict(
             {
                 name: nn.Sequential(
@@ -27,6 +28,7 @@ class Fusion(nn.Module):
                     nn.Linear(dims[name], config.width),
                 )
                 for name in MODALITIES
+                if name in dims
             }
         )
         self.summary = nn.Parameter(torch.randn(config.width) * 0.02)
@@ -45,10 +47,11 @@ class Fusion(nn.Module):
         """
         tokens = [self.summary.expand(len(present), -1)]
         tokens += [
-            self.inputs[name](pooled[name]) + self.kinds[i] for i, name in enumerate(MODALITIES)
+            self.inputs[MODALITIES[i]](pooled[MODALITIES[i]]) + self.kinds[i] for i in self.columns
         ]
-        x = torch.stack(tokens, dim=1)  # (batch, 4, width)
-        visible = torch.cat([present.new_ones(len(present), 1), present], dim=1)  # (batch, 4)
+        x = torch.stack(tokens, dim=1)  # (batch, 1 + towers, width)
+        seen = present[:, self.columns]
+        visible = torch.cat([present.new_ones(len(present), 1), seen], dim=1)  # (batch, 1 + towers)
         for layer in self.layers:
             x = layer(x, visible)
         summary = self.norm(x[:, 0])  # (batch, width)
@@ -56,7 +59,7 @@ class Fusion(nn.Module):
 
 
 class Layer(nn.Module):
-    """Pre-norm attention and feed-forward (Xiong et al. 2020) over four tokens."""
+    """Pre-norm attention and feed-forward (Xiong et al. 2020) over the tokens of an item."""
 
     def __init__(self, config: FusionConfig) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from tokenizers import Encoding, Tokenizer
 from models.errors import ItemError
 from models.preprocess import audio, image
 from models.preprocess.text import normalise
-from models.release import read_config
+from models.release import Config, read_config
 
 IMAGE_COST = 32  # tokens of text that cost as much as one picture, measured on a processor
 MARKERS = 2  # tokens that the tokenizer adds to every text: <s> and </s>
@@ -56,13 +56,17 @@ class Prepared:
 
 
 class Preparer:
-    """Turns items into arrays as one release wants them."""
+    """Turns items into arrays as one release wants them.
 
-    def __init__(self, tokenizer: Tokenizer, max_tokens: int, image_size: int) -> None:
-        tokenizer.enable_truncation(max_tokens)
+    A modality that the release does not read counts as not given.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, config: Config) -> None:
+        tokenizer.enable_truncation(config.text.max_tokens)
         tokenizer.no_padding()
         self._tokenizer = tokenizer
-        self._image_size = image_size
+        self._image_size = config.image.size if config.image else None
+        self._hears = config.audio is not None
 
     @classmethod
     def load(cls, release: Path) -> "Preparer":
@@ -70,9 +74,7 @@ class Preparer:
 
         Raises ReleaseError where the folder is missing or incomplete.
         """
-        config = read_config(release)
-        tokenizer = Tokenizer.from_file(str(release / "tokenizer.json"))
-        return cls(tokenizer, config.text.max_tokens, config.image.size)
+        return cls(Tokenizer.from_file(str(release / "tokenizer.json")), read_config(release))
 
     def prepare(self, items: Sequence[Item]) -> list[Prepared | ItemError]:
         """Prepare every item, in order. One that cannot be read is an ItemError in its place."""
@@ -84,9 +86,9 @@ class Preparer:
         has_text = len(encoding.ids) > MARKERS
         pixels, mel, cut = None, None, False
         try:
-            if item.image is not None:
+            if item.image is not None and self._image_size is not None:
                 pixels = image.decode(item.image, self._image_size)
-            if item.audio is not None:
+            if item.audio is not None and self._hears:
                 samples, cut = audio.decode(item.audio)
                 mel = audio.log_mel(audio.trim_silence(samples))
         except (image.UnreadableImageError, audio.UnreadableAudioError) as error:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from models.errors import ReleaseError
-from models.labels import EMOTIONS, MODALITIES, POLARITIES
+from models.labels import EMOTIONS, MODALITIES, POLARITIES, Modality
 
 DEFAULT_RELEASE: Final = Path(__file__).parent / "releases" / "fused-joint"
 WEIGHTS: Final = "model.safetensors"
@@ -74,17 +74,26 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that the weights need beside themselves."""
+    """Everything that the weights need beside themselves.
+
+    Without `image` or `audio` the model has no such tower, and does not read that modality.
+    """
 
     text: TextConfig
-    image: ImageConfig = ImageConfig()
-    audio: AudioConfig = AudioConfig()
+    image: ImageConfig | None = None
+    audio: AudioConfig | None = None
     fusion: FusionConfig = FusionConfig()
     calibration: Calibration = Calibration()
 
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """Those that the model reads, in the order of `MODALITIES`."""
+        return tuple(name for name in MODALITIES if getattr(self, name) is not None)
+
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Name of the model, its label map, and the sha256 of each file of the folder."""
+    """Name of the model, its label map, the modalities that it reads, in the order of
+    `MODALITIES`, and the sha256 of each file of the folder."""
 
     name: str
     format: int
@@ -110,8 +119,8 @@ def verify(release: Path) -> Manifest:
     Raises ReleaseError naming the first file that is missing or altered.
     """
     manifest = _read(release, "manifest.json", Manifest)
-    found = (manifest.format, manifest.emotions, manifest.polarities, manifest.modalities)
-    if found != (FORMAT, EMOTIONS, POLARITIES, MODALITIES):
+    found = (manifest.format, manifest.emotions, manifest.polarities)
+    if found != (FORMAT, EMOTIONS, POLARITIES):
         raise ReleaseError(
             f"{release / 'manifest.json'}: made for another version of this program "
             f"(format {manifest.format}, labels {', '.join(manifest.emotions)}); "
@@ -131,6 +140,12 @@ def verify(release: Path) -> Manifest:
                 f"{path} does not match its sha256 in manifest.json: it was altered or only "
                 "partly fetched; fetch the release folder again"
             )
+    config = read_config(release)
+    if config.modalities != manifest.modalities:
+        raise ReleaseError(
+            f"{release}: manifest.json promises {', '.join(manifest.modalities)}, config.json has "
+            f"towers for {', '.join(config.modalities)}; fetch the release folder again"
+        )
     return manifest
 
 
@@ -141,7 +156,8 @@ def write_manifest(release: Path, name: str) -> None:
         for path in sorted(release.iterdir())
         if path.is_file() and path.name != "manifest.json"
     }
-    manifest = Manifest(name, FORMAT, EMOTIONS, POLARITIES, MODALITIES, hashes)
+    modalities = read_config(release).modalities
+    manifest = Manifest(name, FORMAT, EMOTIONS, POLARITIES, modalities, hashes)
     write_json(release / "manifest.json", manifest)
 
 

@@ -98,8 +98,8 @@ def shape(plan: Recipe, text: TextTower, calibration: Calibration | None = None)
     audio = plan.audio
     return Config(
         TextConfig(text.config, plan.text.max_tokens),
-        ImageConfig(plan.image.size),
-        AudioConfig(audio.width, audio.heads, audio.ffn, audio.layers),
+        ImageConfig(plan.image.size) if plan.image else None,
+        AudioConfig(audio.width, audio.heads, audio.ffn, audio.layers) if audio else None,
         plan.fusion.shape,
         calibration or Calibration(),
     )

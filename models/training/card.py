@@ -53,9 +53,9 @@ def write_card(
         name=plan.name,
         millions=millions,
         layers=len(plan.text.layers),
-        audio=plan.audio.layers,
+        audio=plan.audio.layers if plan.audio else 0,
         tokens=plan.text.max_tokens,
-        size=plan.image.size,
+        size=plan.image.size if plan.image else 0,
         finished=datetime.now(UTC).strftime("%Y-%m-%d"),
     )
     seconds = (datetime.now(UTC) - started).total_seconds()
@@ -116,7 +116,9 @@ def _calibration(calibration: Calibration) -> str:
 
 def _data(plan: Recipe) -> str:
     lines = ["## Data", "", "| corpus | used for | licence |", "|---|---|---|"]
-    uses = {"text": plan.text.corpora, "image": plan.image.corpora, "audio": plan.audio.corpora}
+    uses = {"text": plan.text.corpora}
+    uses |= {"image": plan.image.corpora} if plan.image else {}
+    uses |= {"audio": plan.audio.corpora} if plan.audio else {}
     names = {corpus.name for corpora in uses.values() for corpus in corpora}
     for name in sorted(names):
         used = ", ".join(use for use, corpora in uses.items() if name in [c.name for c in corpora])

@@ -11,7 +11,7 @@ from torch import Tensor
 from models.batching import pack
 from models.corpora import Rows
 from models.fused import FusedModel, Pooled
-from models.labels import MODALITIES
+from models.labels import MODALITIES, Modality
 from models.prepare import Item, Prepared, Preparer
 
 CHUNK = 2048  # rows prepared and sorted by length together
@@ -20,17 +20,18 @@ BUDGET = 4096  # tokens a forward pass
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Pooled vectors of rows: `vectors[modality]` `(rows of that modality, dim)` float16,
-    `place[modality]` `(rows,)` where each row's vector lies, -1 where the row lacks it."""
+    """Pooled vectors of rows: `vectors[modality]` `(rows of that modality, dim)` float16 for each
+    tower, `place[modality]` `(rows,)` where each row's vector lies, -1 where the row lacks it."""
 
-    vectors: dict[str, Tensor]
-    place: dict[str, npt.NDArray[np.int64]]
+    vectors: dict[Modality, Tensor]
+    place: dict[Modality, npt.NDArray[np.int64]]
 
     def gather(self, samples: npt.NDArray[np.int64]) -> Pooled:
         """`samples` `(batch, 3)`: for each modality the row to take it from, or -1."""
         present = np.zeros(samples.shape, dtype=np.bool_)
         vectors: dict[str, Tensor] = {}
-        for column, name in enumerate(MODALITIES):
+        for name in self.vectors:
+            column = MODALITIES.index(name)
             rows = samples[:, column]
             places = np.where(rows >= 0, self.place[name][rows], -1)
             present[:, column] = places >= 0
@@ -45,8 +46,8 @@ def compute_features(rows: Rows, model: FusedModel, preparer: Preparer) -> Itera
 
     A row that cannot be read has no modality.
     """
-    parts: dict[str, list[Tensor]] = {name: [] for name in MODALITIES}
-    place: dict[str, npt.NDArray[np.int64]] = {
+    parts: dict[Modality, list[Tensor]] = {name: [] for name in model.towers}
+    place: dict[Modality, npt.NDArray[np.int64]] = {
         name: np.full(len(rows), -1, np.int64) for name in MODALITIES
     }
     for start in range(0, len(rows), CHUNK):
@@ -55,8 +56,8 @@ def compute_features(rows: Rows, model: FusedModel, preparer: Preparer) -> Itera
         prepared = [p if isinstance(p, Prepared) else Prepared() for p in preparer.prepare(items)]
         for batch in pack([item.cost for item in prepared], BUDGET):
             pooled = model.pool([prepared[i] for i in batch])
-            for column, name in enumerate(MODALITIES):
-                found = pooled.present[:, column]
+            for name in model.towers:
+                found = pooled.present[:, MODALITIES.index(name)]
                 first = sum(len(tensor) for tensor in parts[name])
                 indices = np.array(batch)[found.numpy()] + start
                 place[name][indices] = first + np.arange(len(indices))

@@ -91,16 +91,16 @@ class FusionRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A whole run. `dev`: corpora whose dev split is scored; `licences`: of each corpus, for the
-    model card, in words; `threads`: of torch; `held_out`:
-    share of train kept for calibration."""
+    """A whole run. Without `image` or `audio` the model has no such tower. `dev`: corpora whose
+    dev split is scored; `licences`: of each corpus, for the model card, in words; `threads`: of
+    torch; `held_out`: share of train kept for calibration."""
 
     name: str
     text: TextRecipe
-    image: ImageRecipe
-    audio: AudioRecipe
     fusion: FusionRecipe
     dev: list[str]
+    image: ImageRecipe | None = None
+    audio: AudioRecipe | None = None
     licences: dict[str, str] = {}
     seed: int = 7
     threads: int = 1

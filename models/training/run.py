@@ -7,7 +7,7 @@ OUT/release                      the release: weights, calibration, scores, card
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import torch
 from safetensors.torch import save_file
@@ -31,6 +31,7 @@ from models.training.recipe import AudioRecipe, Fit, Recipe, RecipeError, find_s
 from models.training.text_stage import TextTask
 
 STAGES: Final = ("text", "image", "audio", "fusion")
+Section = TypeVar("Section")
 
 
 def train(
@@ -46,8 +47,10 @@ def train(
 
     With `resume` a run that was stopped goes on from its last checkpoint; without it a folder
     that already holds a run is refused. `stages` picks some of `STAGES`, so that towers can be
-    trained by several processes. Without a `report` of the caller's, progress goes to stderr and
-    the scores on dev to stdout. Raises RecipeError, DataError and ReleaseError.
+    trained by several processes; one that the recipe does not have is left out. Without a
+    `report` of the caller's, progress goes to stderr and the scores on dev to stdout.
+
+    Raises RecipeError, DataError and ReleaseError.
     """
     plan = read_recipe(recipe)
     if not resume and any((out / stage).exists() for stage in stages):
@@ -65,6 +68,8 @@ def train(
 def _run(plan: Recipe, data: Path, out: Path, stages: Sequence[str], report: Report) -> Path:
     trainers = dict(zip(STAGES, (train_text, train_image, train_audio, train_fusion), strict=True))
     for stage in stages:
+        if getattr(plan, stage) is None:
+            continue
         (out / stage).mkdir(parents=True, exist_ok=True)
         torch.manual_seed(plan.seed)
         if not (out / stage / "tower.safetensors").is_file():
@@ -94,7 +99,7 @@ def train_text(plan: Recipe, data: Path, out: Path, report: Report) -> None:
 
 def train_image(plan: Recipe, data: Path, out: Path, report: Report) -> None:
     """Train the image tower into `out/image/tower.safetensors`."""
-    recipe = plan.image
+    recipe = needed(plan.image, "image")
     tower = image_start(find_start(recipe.start, data, out)) if recipe.start else ImageTower()
     rows, _ = split_train(data, recipe.corpora, plan.dev, plan.held_out, plan.seed)
     task = ImageTask(tower, rows, recipe, plan.seed)
@@ -103,7 +108,7 @@ def train_image(plan: Recipe, data: Path, out: Path, report: Report) -> None:
 
 def train_audio(plan: Recipe, data: Path, out: Path, report: Report) -> None:
     """Train the audio tower into `out/audio/tower.safetensors`."""
-    recipe = plan.audio
+    recipe = needed(plan.audio, "audio")
     config = audio_config(recipe)
     tower = (
         audio_start(find_start(recipe.start, data, out), config)
@@ -114,6 +119,13 @@ def train_audio(plan: Recipe, data: Path, out: Path, report: Report) -> None:
     half = fastest_dtype() is torch.bfloat16
     task = AudioTask(tower, rows, recipe.frames_per_batch, plan.seed, half)
     finish(task, tower, recipe.fit, stage="audio", out=out, report=report)
+
+
+def needed(section: Section | None, name: str) -> Section:
+    """The section of the recipe. Raises RecipeError where it has none."""
+    if section is None:
+        raise RecipeError(f"the recipe has no section [{name}]")
+    return section
 
 
 def audio_config(recipe: AudioRecipe) -> AudioConfig:

@@ -203,5 +203,7 @@ def test_a_start_that_is_nowhere_is_told(tmp_path: Path) -> None:
 
 def test_the_shipped_recipe_is_well_formed() -> None:
     plan = read_recipe(Path(__file__).parents[2] / "recipes" / "fused-joint.toml")
+    assert plan.image
+    assert plan.audio
     named = {c.name for c in (*plan.text.corpora, *plan.image.corpora, *plan.audio.corpora)}
     assert named == set(plan.licences)
