@@ -18,8 +18,9 @@ POSTS = 1500
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--posts N`."""
+    """`--posts N`, `--soak-minutes N`."""
     parser.addoption("--posts", type=int, default=POSTS, help="posts a trial sends, at least")
+    parser.addoption("--soak-minutes", type=float, default=4, help="length of trial 25")
 
 
 def pytest_configure(config: pytest.Config) -> None:
