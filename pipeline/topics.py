@@ -18,6 +18,7 @@ POSTS = "posts"
 SENTIMENT = "sentiment"
 ROLLUPS = "rollups"
 ALERTS = "alerts"
+ALERT_COMMANDS = "alerts.commands"
 PLATFORMS = ("weathervane", "bluesky", "mastodon", "x", "weibo")
 
 MAX_RECORD_BYTES = 2_000_000
@@ -47,7 +48,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
     letters = _retention(settings.dead_letter_retention_hours)
     raw = [f"{RAW_PREFIX}{platform}" for platform in PLATFORMS]
     specs = [TopicSpec(name, settings.partitions, kept) for name in (*raw, POSTS, SENTIMENT)]
-    specs.append(TopicSpec(ROLLUPS, settings.partitions, kept))
+    specs += [TopicSpec(name, settings.partitions, kept) for name in (ROLLUPS, ALERT_COMMANDS)]
     specs.append(TopicSpec(ALERTS, 1, {"cleanup.policy": "compact"}))
     with_room = letters | {"max.message.bytes": str(MAX_RECORD_BYTES + _DEAD_LETTER_ROOM)}
     specs += [TopicSpec(dead_letter_topic(name), 1, with_room) for name in (*raw, POSTS, SENTIMENT)]

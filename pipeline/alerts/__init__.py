@@ -1,0 +1,1 @@
+"""Alerts: what is raised when a series spikes, the rules, the lifecycle and the evidence."""
