@@ -13,18 +13,30 @@ Each tick gives one value a series, and each series answers how new that value i
    it stands out (Roberts, Technometrics 1959).
 5. The score of a series rises above its last peak, which fades: once a spike.
 
-Row n uses rows up to n only. The state of a series is a fixed number of bytes.
+Row n uses rows up to n only. The state of a series is a fixed number of bytes, which can be saved
+and loaded, and series can come and go.
+
+A tick without a value (NaN) teaches nothing and has no score; only the last peaks fade on. A tick
+that nobody judges changes nothing at all: the seasons go by the hour of the week that comes with
+each value, so after a gap the detector goes on where the clock is. No posts in a bucket are a count
+of 0, not a missing value, and no share.
+
+Cold start: no score in the first `Tuning.warm_up` ticks of a series. The level answers for the
+first day, the day's profile for the first week, the week's profile from then on; what a series does
+for the first time in its life is new, so expect an alert or two from its first days.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import struct
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.spikes.memory import Memory, Place
-from pipeline.spikes.profile import WEEK, Profile
+from pipeline.spikes.profile import BUCKET, WEEK, Profile, Rhythm
+from pipeline.spikes.state import Rows, State
 
 Floats = npt.NDArray[np.float64]
 Slots = npt.NDArray[np.int64]
@@ -41,11 +53,14 @@ _LARGEST = 1e70
 _OUTLIER = 6.0
 """Deviations beyond this multiple of the noise widen the spread no further."""
 _TINY = 1e-300
+_HEADER = struct.Struct("<4sBI")
+_MAGIC, _VERSION = b"wvsp", 1
+"""The version counts up when an array of the state is added, changed or moved."""
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What the detector is set to; one setting serves all series."""
+    """What the detector is set to, for buckets of five minutes; one setting serves all series."""
 
     novelty: float = 0.01
     """The novelty that is an anomaly, as a share of the range."""
@@ -65,6 +80,30 @@ class Tuning:
     """The time constant of the excess of the deviations over chance, in ticks."""
     warm_up: int = 100
     """Ticks of a series without a score."""
+    rhythm: Rhythm = field(default_factory=Rhythm)
+    """How fast the profile follows."""
+
+    def per(self, bucket: float) -> Tuning:
+        """The same times for buckets of `bucket` seconds, but for the warm-up, which is in values.
+
+        The surprise then weighs as many minutes, so a long weak spike is found as well in short
+        buckets, and a strong one sooner.
+
+        Raises:
+            ValueError: unless `bucket` is more than 0 and at most an hour.
+        """
+        if not 0 < bucket <= 3600:
+            raise ValueError(f"a bucket lasts more than 0 and at most 3600 seconds, not {bucket}")
+        times = BUCKET / bucket
+        return replace(
+            self,
+            weight=1.0 - (1.0 - self.weight) ** (1.0 / times),
+            forget=self.forget / times,
+            hold=max(1, round(self.hold * times)),
+            surprise_hold=max(1, round(self.surprise_hold * times)),
+            spread=max(1, round(self.spread * times)),
+            rhythm=self.rhythm.per(bucket),
+        )
 
 
 @dataclass(frozen=True)
@@ -82,15 +121,14 @@ class Signals:
     """The standard deviation of that, of the past or of the noise, whichever is larger."""
 
 
-class Detector:
-    """The state of `count` series."""
+class Detector(State):
+    """The state of `count` series, in the order in which they were added."""
 
     def __init__(self, count: int, tuning: Tuning | None = None) -> None:
         self._tuning = tuning or Tuning()
-        self._count = count
         self._values = Memory(count, self._tuning.forget)
         self._misses = Memory(count, self._tuning.forget)
-        self._profile = Profile(count)
+        self._profile = Profile(count, self._tuning.rhythm)
         self._last = np.full(count, np.nan)
         self._unit = np.full(count, np.inf)
         self._excess = np.ones(count)
@@ -99,12 +137,52 @@ class Detector:
         self._surprising = Peaks(count, self._tuning.surprise_hold)
         self._ticks = np.zeros(count, dtype=np.int32)
 
+    def __len__(self) -> int:
+        """The number of series."""
+        return len(self._ticks)
+
     @property
-    def nbytes(self) -> int:
-        """Bytes of the state of all series."""
-        states = (self._values, self._misses, self._profile, self._novel, self._surprising)
-        arrays = (self._last, self._unit, self._excess, self._drift, self._ticks)
-        return sum(state.nbytes for state in states) + sum(array.nbytes for array in arrays)
+    def ticks(self) -> npt.NDArray[np.int32]:
+        """Values that each series has seen, `(series,)`."""
+        return self._ticks.copy()
+
+    def add(self, count: int) -> range:
+        """Add new series behind the others and give their places.
+
+        Everything is copied, so add many at once rather than many times one.
+        """
+        places = range(len(self), len(self) + count)
+        self.append(Detector(count, self._tuning))
+        return places
+
+    def remove(self, rows: npt.NDArray[np.int64]) -> None:
+        """Remove the series at these places; those behind them move up, in their order."""
+        stays = np.ones(len(self), dtype=np.bool_)
+        stays[rows] = False
+        self.keep(stays)
+
+    def save(self, rows: Rows | None = None) -> bytes:
+        """The state of all series, or of those at `rows`, for `load`; about 1.4 KB a series."""
+        rows = np.arange(len(self))[slice(None) if rows is None else rows]
+        return _HEADER.pack(_MAGIC, _VERSION, len(rows)) + self.pack(rows)
+
+    @classmethod
+    def load(cls, data: bytes, tuning: Tuning | None = None) -> Detector:
+        """The detector that was saved; `tuning` may be another than then.
+
+        `detector.append(Detector.load(data))` puts saved series behind those of a running one.
+
+        Raises:
+            ValueError: for bytes that are no saved state, of another version or incomplete.
+        """
+        if len(data) < _HEADER.size or data[: len(_MAGIC)] != _MAGIC:
+            raise ValueError("this is no saved state of a detector")
+        _, version, count = _HEADER.unpack_from(data)
+        if version != _VERSION:
+            raise ValueError(f"the saved state has version {version}, expected {_VERSION}")
+        detector = cls(count, tuning)
+        detector.unpack(memoryview(data)[_HEADER.size :])
+        return detector
 
     def step(self, hours: Slots, values: Floats, noise: Floats | None = None) -> Signals:
         """Judge and learn one value a series, `(series,)`; NaN is no value.
@@ -118,12 +196,13 @@ class Detector:
         Raises:
             ValueError: for arrays of another length, or hours outside the week.
         """
-        if not len(hours) == len(values) == self._count:
-            raise ValueError(f"expected {self._count} hours and values")
+        count = len(self)
+        if not len(hours) == len(values) == count:
+            raise ValueError(f"expected {count} hours and values")
         if len(hours) and not 0 <= hours.min() <= hours.max() < WEEK:
             raise ValueError(f"hours of the week go from 0 to {WEEK - 1}")
-        starts = range(0, self._count, _BLOCK)
-        parts = [slice(start, min(start + _BLOCK, self._count)) for start in starts]
+        starts = range(0, max(count, 1), _BLOCK)
+        parts = [slice(start, min(start + _BLOCK, count)) for start in starts]
         tiles = [
             self._step(part, hours[part], values[part], None if noise is None else noise[part])
             for part in parts
@@ -191,18 +270,13 @@ class Detector:
         return surprise
 
 
-class Peaks:
+class Peaks(State):
     """The last peaks of `count` statistics, each fading to 0 over `hold` ticks."""
 
     def __init__(self, count: int, hold: int) -> None:
         self._hold = hold
         self._height = np.zeros(count)
         self._fade = np.zeros(count)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all arrays."""
-        return self._height.nbytes + self._fade.nbytes
 
     def rise(self, part: slice, statistic: Floats) -> Floats:
         """The statistic where it tops the faded peak and becomes the new one, 0 elsewhere."""

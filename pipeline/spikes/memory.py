@@ -20,6 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.spikes.state import State
+
 Floats = npt.NDArray[np.float64]
 Cells = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -31,6 +33,8 @@ _FINEST = 256
 _PRECISION = 2.0**-40
 """The narrowest cell, as a share of the largest magnitude: beyond it doubles run out of digits."""
 _SMALLEST = 2.0**-60
+_GRID = np.dtype((np.void, CELLS // 8))
+"""A bit a cell, the lowest cell in the lowest bit of the first byte."""
 _ONE = np.uint64(1)
 
 
@@ -46,7 +50,7 @@ class Place:
     """Whether the value is new and lies between seen cells, not beyond them."""
 
 
-class Memory:
+class Memory(State):
     """The values seen by `count` series."""
 
     def __init__(self, count: int, forget: float) -> None:
@@ -54,15 +58,14 @@ class Memory:
         self._forget = forget
         self._low = np.full(count, np.nan)
         self._high = np.full(count, np.nan)
-        self._seen = np.zeros((count, CELLS // 8), dtype=np.uint8)
+        self._grid = np.zeros(count, dtype=_GRID)
         self._first = np.zeros(count, dtype=np.int64)
         self._width = np.ones(count)
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of all arrays."""
-        arrays = (self._low, self._high, self._seen, self._first, self._width)
-        return sum(array.nbytes for array in arrays)
+    def _seen(self) -> npt.NDArray[np.uint8]:
+        """The bits of the grids, `(series, CELLS / 8)`; what is written here is kept."""
+        return self._grid.view(np.uint8).reshape(len(self._grid), CELLS // 8)
 
     def step(self, part: slice, values: Floats) -> Place:
         """Find the place of one value a series in `part` and learn it; NaN is no value."""
@@ -76,14 +79,14 @@ class Memory:
         first, width = self._first[part], self._width[part]
         values = np.where(here, values, first * width)
         cell = np.floor(values / width).astype(np.int64) - first
-        rows = np.arange(part.start, part.stop)
+        rows, seen = np.arange(part.start, part.stop), self._seen
         byte, bit = cell >> 3, np.left_shift(np.uint8(1), (cell & 7).astype(np.uint8))
-        known = self._seen[rows, byte]
+        known = seen[rows, byte]
         gap, between = np.zeros(len(values)), np.zeros(len(values), dtype=np.bool_)
         new = np.flatnonzero(((known & bit) == 0) & here)
         if new.size:
             gap[new], between[new] = self._gap(rows[new], values[new], cell[new])
-        self._seen[rows, byte] = np.where(here, known | bit, known)
+        seen[rows, byte] = np.where(here, known | bit, known)
         return Place(gap, np.where(here, high - low, 0.0), between)
 
     def _gap(self, rows: Cells, values: Floats, cell: Cells) -> tuple[Floats, Flags]:

@@ -13,10 +13,12 @@ level), in 0-1. A series without seasons has skill near 0, and its profile is th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+
+from pipeline.spikes.state import State
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -24,6 +26,8 @@ Slots = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 DAY, WEEK = 24, 168
+BUCKET = 300.0
+"""Seconds of a bucket that the defaults are made for."""
 MOST = 255
 """Visits of a cell are counted up to here."""
 _TINY = 1e-12
@@ -55,15 +59,25 @@ class Rhythm:
     errors: int = 2000
     """That of the mean errors."""
 
+    def per(self, bucket: float) -> Rhythm:
+        """The same times for buckets of `bucket` seconds; the defaults are for five minutes."""
+        times = BUCKET / bucket
+        return replace(
+            self,
+            level=max(1, round(self.level * times)),
+            offset=max(1, round(self.offset * times)),
+            errors=max(1, round(self.errors * times)),
+        )
 
-class Profile:
+
+class Profile(State):
     """The seasons of `count` series."""
 
     def __init__(self, count: int, rhythm: Rhythm | None = None) -> None:
         rhythm = rhythm or Rhythm()
         self._rates = (rhythm.day_rate, rhythm.week_rate)
-        self._means = (_unknown(DAY, count), _unknown(WEEK, count))
-        self._visits = (_visits(DAY, count), _visits(WEEK, count))
+        self._day, self._week = _unknown(DAY, count), _unknown(WEEK, count)
+        self._day_visits, self._week_visits = _visits(DAY, count), _visits(WEEK, count)
         self._level_span, self._offset_span = rhythm.level, rhythm.offset
         self._error_span = rhythm.errors
         self._level = np.zeros(count, dtype=np.float32)
@@ -73,21 +87,6 @@ class Profile:
         self._hour = np.zeros(count, dtype=np.int16)
         self._sum = np.zeros(count)
         self._count = np.zeros(count, dtype=np.int32)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all arrays."""
-        now = (self._hour, self._sum, self._count)
-        arrays = (
-            *now,
-            *self._means,
-            *self._visits,
-            self._level,
-            self._offset,
-            self._misses,
-            self._ticks,
-        )
-        return sum(array.nbytes for array in arrays)
 
     def step(self, part: slice, hours: Slots, values: Floats) -> Forecast:
         """Forecast, then learn, one value a series in `part`; NaN is no value.
@@ -115,7 +114,7 @@ class Profile:
         return forecast
 
     def _season(self, part: slice, hours: Slots, columns: Slots) -> Floats:
-        day, week = self._means[0][hours % DAY, columns], self._means[1][hours, columns]
+        day, week = self._day[hours % DAY, columns], self._week[hours, columns]
         known = np.where(np.isnan(week), day, week)
         level = self._level[part] - self._offset[part]
         return np.where(np.isnan(known), level, known).astype(np.float64)
@@ -130,7 +129,10 @@ class Profile:
         if over.size:
             columns = over + part.start
             hour, mean = self._hour[columns], self._sum[columns] / self._count[columns]
-            cells = zip(self._means, self._visits, (hour % DAY, hour), self._rates, strict=True)
+            cells = (
+                (self._day, self._day_visits, hour % DAY, self._rates[0]),
+                (self._week, self._week_visits, hour, self._rates[1]),
+            )
             for means, visits, slot, floor in cells:
                 old, seen = means[slot, columns], visits[slot, columns]
                 rate = np.maximum(floor, 1.0 / (seen + 1.0))
