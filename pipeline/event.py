@@ -75,6 +75,9 @@ class SentimentEvent(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     """name@hash."""
     revision: int = 0
+    """0 as first published; of an edit the source's own number, or 1 where it has none."""
+    edited_at: AwareTime | None = None
+    """When this version was made. The last word on a post has the highest (revision, edited_at)."""
 
 
 event_decoder = msgspec.json.Decoder(SentimentEvent)

@@ -28,7 +28,8 @@ from pipeline.buckets import (
     Scored,
     sum_deltas,
 )
-from pipeline.keys import Keys, member_of
+from pipeline.keys import Keys, member_of, version_of
+from pipeline.times import epoch_ms
 
 _GENERATIONS = 3
 """Two whole generations and the current one are looked at: the horizon is never shorter than
@@ -36,6 +37,8 @@ stated, and at most half longer."""
 _LIFE = {"m": 8 * 86_400, "h": 100 * 86_400, "d": 0}
 """Seconds that a bucket of each level outlives its last write; 0 for ever."""
 _CHANGES_A_ENTRY = 500
+_YES = ("1", ord("1"))
+"""A digit of the answer of seen.lua, of a client that decodes answers or of one that does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Folded:
     position: Position
     counted: int = 0
     duplicates: int = 0
+    edited: int = 0
     late: int = 0
 
 
@@ -90,14 +94,20 @@ class Folder:
     ) -> Folded:
         """Apply a batch that begins at `expected` and ends before `next_offset`."""
         keys = Keys(self._namespace, partition)
-        fresh, seen = self._without_duplicates(keys, batch)
+        sorted_out = self._sort_out(keys, batch)
+        fresh, edited = sorted_out.fresh, sorted_out.edited
         deltas = sum_deltas(fresh, expected.watermark, self._lateness_ms)
         plan = _Plan(keys)
         plan.count(deltas)
         plan.keep(deltas)
-        plan.remember(seen, 4 * self._generation_ms // 1000)
-        duplicates = len(batch) - len(fresh)
-        own = {"duplicates": duplicates, "late": deltas.late, "events": len(fresh)}
+        plan.remember(sorted_out.seen, 4 * self._generation_ms // 1000)
+        duplicates = len(batch) - len(fresh) - edited
+        own = {
+            "events": len(fresh),
+            "duplicates": duplicates,
+            "edited": edited,
+            "late": deltas.late,
+        }
         plan.counters.append([1, 0, *_flat(own)])
         state: dict[str, int] = {"offset": next_offset, "watermark": deltas.watermark}
         received = [scored.received for scored in batch if scored.received is not None]
@@ -110,35 +120,64 @@ class Folder:
         applied, stored = bool(answer[0]), answer[1]
         if applied:
             position = Position(next_offset, deltas.watermark)
-            return Folded(True, position, len(fresh), duplicates, deltas.late)
+            return Folded(True, position, len(fresh), duplicates, edited, deltas.late)
         return Folded(False, self.position(partition) if stored else Position())
 
-    def _without_duplicates(
-        self, keys: Keys, batch: Sequence[Scored]
-    ) -> tuple[list[Scored], dict[str, list[int]]]:
-        """The events not counted before, and their ids by the set that will hold them.
+    def _sort_out(self, keys: Keys, batch: Sequence[Scored]) -> _Sorted:
+        """Tell the first event of each post from its later versions and from repeats.
 
         What is read here cannot change before the fold: only a fold changes it, and one in
         between moves the position, so that this one is refused.
         """
+        found = _Sorted([], 0, {})
         if not batch:
-            return [], {}
-        members = [member_of(scored.event.id) for scored in batch]
-        sets: list[str] = []
-        for scored, member in zip(batch, members, strict=True):
-            now = scored.timestamp // self._generation_ms
-            sets += [keys.seen(now - back, member) for back in range(_GENERATIONS)]
-        digits = self._seen(keys=sets, args=[_GENERATIONS, *members])
-        fresh: list[Scored] = []
-        added: dict[str, list[int]] = {}
-        within: set[int] = set()
-        for index, (scored, member) in enumerate(zip(batch, members, strict=True)):
-            if digits[index : index + 1] in ("1", b"1") or member in within:
+            return found
+        numbers = [_numbers(scored) for scored in batch]
+        flat = [number for several in numbers for number in several]
+        sets = [
+            keys.seen(scored.timestamp // self._generation_ms - back, number)
+            for scored, several in zip(batch, numbers, strict=True)
+            for number in several
+            for back in range(_GENERATIONS)
+        ]
+        digits = self._seen(keys=sets, args=[_GENERATIONS, *flat])
+        known = {number for number, digit in zip(flat, digits, strict=True) if digit in _YES}
+        # The set of the present generation is the one that remembers.
+        current: dict[int, str] = {}
+        for number, name in zip(flat, sets[::_GENERATIONS], strict=True):
+            current.setdefault(number, name)
+        for scored, several in zip(batch, numbers, strict=True):
+            if several[-1] in known:
                 continue
-            within.add(member)
-            fresh.append(scored)
-            added.setdefault(sets[index * _GENERATIONS], []).append(member)
-        return fresh, added
+            if several[0] in known:
+                found.edited += 1
+            else:
+                found.fresh.append(scored)
+            for number in several:
+                if number not in known:
+                    known.add(number)
+                    found.seen.setdefault(current[number], []).append(number)
+        return found
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """A batch sorted out: what counts, how many are edits of what was counted before, and the
+    numbers to remember by the set that will hold them."""
+
+    fresh: list[Scored]
+    edited: int
+    seen: dict[str, list[int]]
+
+
+def _numbers(scored: Scored) -> list[int]:
+    """What is remembered of an event: its post, and of an edit the version as well."""
+    event = scored.event
+    numbers = [member_of(event.id)]
+    if event.revision:
+        edited_ms = epoch_ms(event.edited_at) if event.edited_at else 0
+        numbers.append(version_of(event.id, event.revision, edited_ms))
+    return numbers
 
 
 class _Plan:

@@ -63,5 +63,15 @@ def member_of(post_id: str) -> int:
 
     Two of 10 million ids collide with a probability of 3 in a million.
     """
-    digest = hashlib.blake2b(post_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return _hash(post_id)
+
+
+def version_of(post_id: str, revision: int, edited_ms: int) -> int:
+    """One edited version of a post, likewise; it is never the number of a post."""
+    return _hash(f"{post_id} {revision} {edited_ms}", b"version")
+
+
+def _hash(text: str, kind: bytes = b"") -> int:
+    data = text.encode("utf-8", "surrogatepass")
+    digest = hashlib.blake2b(data, digest_size=8, person=kind).digest()
     return int.from_bytes(digest, "big", signed=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from pipeline.times import AwareTime
 
 MediaKind = Literal["image", "audio", "video"]
+Revision = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+"""0 as first published; of an edit the source's own number, or 1 where it has none."""
 
 
 # The structs have no cycles, so the garbage collector need not walk through them: gc=False.
@@ -49,6 +51,9 @@ class Post(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
     repost_of: str | None = None
     url: str | None = None
     deleted: bool = False
+    revision: Revision = 0
+    edited_at: AwareTime | None = None
+    """When this version was made. A post with a later one than `created_at` is an edit."""
 
 
 class IngestedPost(Post, frozen=True, omit_defaults=True, kw_only=True, gc=False):

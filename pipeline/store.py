@@ -34,6 +34,7 @@ class Freshness(msgspec.Struct):
     """Next offset of `sentiment` by partition."""
     events: int
     duplicates: int
+    edited: int
     late: int
 
 
@@ -154,7 +155,7 @@ class Store:
     def freshness(self) -> Freshness:
         """How current the store is, over all partitions."""
         partitions = self._partitions()
-        names = ("offset", "watermark", "delay_ms", "events", "duplicates", "late")
+        names = ("offset", "watermark", "delay_ms", "events", "duplicates", "edited", "late")
         rows = self._pipeline(("HMGET", keys.position, *names) for keys in partitions)
         known = [
             (keys.partition, [int(value or 0) for value in row])
@@ -168,7 +169,8 @@ class Store:
             positions={partition: values[0] for partition, values in known},
             events=sum(values[3] for _, values in known),
             duplicates=sum(values[4] for _, values in known),
-            late=sum(values[5] for _, values in known),
+            edited=sum(values[5] for _, values in known),
+            late=sum(values[6] for _, values in known),
         )
 
     def _partitions(self) -> list[Keys]:

@@ -133,6 +133,7 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
         self._positions[partition] = folded.position
         self._telemetry.count("ok", folded.counted)
         self._telemetry.count("duplicate", folded.duplicates)
+        self._telemetry.count("edited", folded.edited)
         self._telemetry.count("late", folded.late)
 
     def _scored(self, record: Record) -> Scored | None:

@@ -137,6 +137,8 @@ def to_event(
             for name, (emotions, polarity) in prediction.by_modality.items()
         },
         model=model,
+        revision=post.revision,
+        edited_at=post.edited_at,
     )
 
 

@@ -36,7 +36,7 @@ _envelopes = msgspec.json.Decoder(_Envelope)
 
 
 def decode(value: bytes) -> Post | None:
-    """Read one Jetstream event; None where it is no new post.
+    """Read one Jetstream event; None where it is no post, new or edited.
 
     Raises:
         Unreadable: not JSON, or a post without id, time, text and media.
@@ -61,6 +61,7 @@ def decode(value: bytes) -> Post | None:
     written = record.get("createdAt", event.time_us)
     if written is None:
         raise Unreadable("no commit.record.createdAt; expected RFC 3339")
+    edited = commit.operation == "update"
     text = record.get("text")
     langs = record.get("langs")
     return checked(
@@ -74,6 +75,8 @@ def decode(value: bytes) -> Post | None:
             media=tuple(_images(event.did, record.get("embed"))),
             reply_to=_reply(record.get("reply")),
             url=f"https://bsky.app/profile/{event.did}/post/{commit.rkey}",
+            revision=int(edited),
+            edited_at=parse_time(event.time_us, "time_us") if edited and event.time_us else None,
         )
     )
 

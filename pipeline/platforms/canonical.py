@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from pipeline.errors import UNDECODABLE, Unreadable
-from pipeline.post import Author, Media, Post
+from pipeline.post import Author, Media, Post, Revision
 from pipeline.times import parse_time
 
 MAX_ID_CHARACTERS = 512
@@ -22,6 +23,7 @@ _OPTIONAL: dict[str, Any] = {
     "repost_of": str | None,
     "url": str | None,
     "deleted": bool,
+    "revision": Revision,
 }
 _strict = msgspec.json.Decoder(Post)
 _platform = re.compile(r"[a-z0-9_-]{1,32}")
@@ -77,11 +79,16 @@ def checked(post: Post) -> Post:
     if not (post.text and post.text.strip()) and not post.media and not post.deleted:
         raise Unreadable("neither text nor media: there is nothing to score")
     moment = parse_time(post.created_at)
-    if not _platform.fullmatch(post.platform):
-        return msgspec.structs.replace(post, created_at=moment, platform="other")
+    changes: dict[str, Any] = {}
     if moment is not post.created_at:
-        return msgspec.structs.replace(post, created_at=moment)
-    return post
+        changes["created_at"] = moment
+    if not _platform.fullmatch(post.platform):
+        changes["platform"] = "other"
+    if post.edited_at is not None:
+        edited_at = _moment_of_edit(post.edited_at, moment)
+        changes["edited_at"] = edited_at
+        changes["revision"] = max(post.revision, int(edited_at is not None))
+    return msgspec.structs.replace(post, **changes) if changes else post
 
 
 def _by_field(data: dict[str, Any]) -> Post:
@@ -102,8 +109,17 @@ def _by_field(data: dict[str, Any]) -> Post:
                 fields[name] = msgspec.convert(data[name], kind)
             except msgspec.ValidationError:
                 continue
+    fields["edited_at"] = _moment_of_edit(data.get("edited_at"), moment)
     media = _media(data.get("media"))
     return Post(id=data["id"], created_at=moment, text=text, media=media, **fields)
+
+
+def _moment_of_edit(value: object, created_at: datetime) -> datetime | None:
+    """When the post was edited; some sources write its creation where it never was."""
+    with suppress(Unreadable):
+        moment = parse_time(value)
+        return moment if moment > created_at else None
+    return None
 
 
 def _media(value: object) -> tuple[Media, ...]:

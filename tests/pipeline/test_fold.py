@@ -7,6 +7,7 @@ back. A failing seed is replayed by its parameter.
 import random
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -50,16 +51,29 @@ def folder_of(client: redis.Redis) -> Folder:
 
 
 def log_of(seed: int, length: int = 60) -> list[Scored]:
-    """One partition of `sentiment`: some posts come twice, offsets have gaps."""
+    """One partition of `sentiment`: some posts come twice or edited, offsets have gaps."""
     rng = random.Random(seed)
     log: list[Scored] = []
     offset = 0
     for _ in range(length):
         number = rng.randrange(length)
         tracks = ("all", "brand") if number % 3 == 0 else ("all",)
-        log.append(scored(number, offset, seed, tracks))
+        item = scored(number, offset, seed, tracks)
+        log.append(edit(item, rng.choice([1, 1, 2])) if rng.random() < 0.2 else item)
         offset += rng.choice([1, 1, 1, 2])
     return log
+
+
+def edit(item: Scored, revision: int, minutes: int = 1) -> Scored:
+    """An edited version of the post, which says the opposite."""
+    event = item.event
+    changed = msgspec.structs.replace(
+        event,
+        dominant="anger" if event.dominant == "joy" else "joy",
+        revision=revision,
+        edited_at=event.created_at + timedelta(minutes=minutes),
+    )
+    return item._replace(event=changed)
 
 
 def end_of(log: list[Scored]) -> int:
@@ -67,14 +81,18 @@ def end_of(log: list[Scored]) -> int:
 
 
 def oracle(log: list[Scored]) -> Counter[tuple[str, ...]]:
-    """Counts by a plain walk over the log, a post once."""
+    """Counts by a plain walk over the log, a post once, by its first event."""
     counts: Counter[tuple[str, ...]] = Counter()
     seen: set[str] = set()
+    versions: set[tuple[object, ...]] = set()
     watermark = 0
     for item in log:
         event = item.event
+        version = (event.id, event.revision, event.edited_at)
+        new_version = event.revision > 0 and version not in versions
+        versions.add(version)
         if event.id in seen:
-            counts["duplicates",] += 1
+            counts["edited" if new_version else "duplicates",] += 1
             continue
         seen.add(event.id)
         created = epoch_ms(event.created_at)
@@ -95,6 +113,7 @@ def stored(client: redis.Redis) -> Counter[tuple[str, ...]]:
     fresh = store.freshness()
     counts: Counter[tuple[str, ...]] = Counter()
     counts["duplicates",] = fresh.duplicates
+    counts["edited",] = fresh.edited
     counts["late",] = fresh.late
     start = int(START.timestamp())
     for track, total in store.totals().items():
@@ -216,6 +235,26 @@ def test_an_id_beyond_the_horizon_counts_again(empty: redis.Redis) -> None:
     assert (folded.counted, folded.duplicates) == (0, 1)
     folded = folder.fold(0, folded.position, [much_later], 4, ARRIVAL_MS)
     assert (folded.counted, folded.duplicates) == (1, 0)
+
+
+def test_an_edit_is_counted_as_edited_once(empty: redis.Redis) -> None:
+    folder = folder_of(empty)
+    first = scored(1, 0)
+    versions = [first, edit(first, 1), edit(first, 1), edit(first, 1, minutes=2), edit(first, 2)]
+    log = [item._replace(offset=at) for at, item in enumerate([*versions, first])]
+    for at, item in enumerate(log):
+        position = Position(at or None, folder.position(0).watermark)
+        assert folder.fold(0, position, [item], at + 1, ARRIVAL_MS).applied
+    fresh, total = Store(empty).freshness(), Store(empty).totals()["all"]
+    assert (fresh.events, fresh.edited, fresh.duplicates) == (1, 3, 2)
+    assert total.emotions == {first.event.dominant: 1}
+
+
+def test_an_edit_of_a_post_never_seen_counts_as_the_post(empty: redis.Redis) -> None:
+    original, edited = scored(1, 1), edit(scored(1, 0), 1)
+    log = [edited, original, edited._replace(offset=2)]
+    folded = folder_of(empty).fold(0, Position(), log, 3, ARRIVAL_MS)
+    assert (folded.counted, folded.edited, folded.duplicates) == (1, 0, 2)
 
 
 def test_a_post_from_the_future_makes_nothing_late(empty: redis.Redis) -> None:
