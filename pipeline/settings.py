@@ -27,7 +27,9 @@ PREFIX = "WEATHERVANE_"
 class Settings(BaseSettings):
     """One field a setting; `WEATHERVANE_<FIELD>` in the environment, `<field>` in the TOML file."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", frozen=True
+    )
 
     kafka: str = "127.0.0.1:9092"
     """Bootstrap servers, `host:port` separated by commas."""
@@ -72,6 +74,11 @@ class Settings(BaseSettings):
     author_salt: SecretStr | None = None
     author_salt_file: Path | None = None
     """Salt of the author hash. Without one, events carry no author."""
+
+    notify: Path | None = None
+    """TOML file of the channels that hear of alerts; read again whenever it changes."""
+    notify_secrets: dict[str, SecretStr] = {}
+    """Secrets that the channels name: `WEATHERVANE_NOTIFY_SECRETS__<NAME>`, one variable each."""
 
     page_host: str = "127.0.0.1"
     page_port: int = 8600

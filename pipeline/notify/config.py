@@ -1,0 +1,214 @@
+"""Channels: who hears of which alerts, in TOML that is read again whenever it changes."""
+
+from __future__ import annotations
+
+import logging
+import re
+import tomllib
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from pipeline.alerts.alert import MOST_SEVERE, Alert, State
+from pipeline.errors import SettingsError
+
+Language = Literal["en", "zh"]
+Doubt = Literal["repeat", "skip"]
+"""What becomes of a message that a killed process may or may not have sent."""
+
+log = logging.getLogger(__name__)
+
+
+class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every kind of channel has. An empty filter lets everything pass.
+
+    `tracks` and `series` are patterns with `*`; `language` is that of the messages.
+    """
+
+    name: str
+    tracks: tuple[str, ...] = ()
+    series: tuple[str, ...] = ()
+    min_severity: int = 1
+    states: tuple[State, ...] = ("fired", "updated", "cleared")
+    language: Language | None = None
+    per_minute: int = 60
+    """Most messages in any minute."""
+    give_up_minutes: float = 60.0
+    """How long a message is tried before it counts as failed."""
+    in_doubt: Doubt = "repeat"
+
+    def wants(self, alert: Alert) -> bool:
+        """Whether the filters let this state of the alert pass; muting is not looked at."""
+        return (
+            alert.state in self.states
+            and alert.severity >= self.min_severity
+            and _among(alert.track, self.tracks)
+            and _among(alert.series, self.series)
+        )
+
+
+class Webhook(Channel, frozen=True, kw_only=True, tag="webhook", tag_field="kind"):
+    """POST of JSON, signed where there is a key.
+
+    Of a value, its `_secret` (a name among the settings' `notify_secrets`) and its `_file`, one
+    is given.
+    """
+
+    url: str | None = None
+    url_secret: str | None = None
+    url_file: Path | None = None
+    key_secret: str | None = None
+    key_file: Path | None = None
+
+
+class Alertmanager(Channel, frozen=True, kw_only=True, tag="alertmanager", tag_field="kind"):
+    """An Alertmanager, or what speaks its API v2, at its base address."""
+
+    url: str | None = None
+    url_secret: str | None = None
+    url_file: Path | None = None
+    labels: dict[str, str] = {}
+    resolve_minutes: float = 5.0
+    """It resolves what it has not heard of for so long; what fires is posted three times in it."""
+
+
+class Chat(Channel, frozen=True, kw_only=True, tag="chat", tag_field="kind"):
+    """Any service that Apprise knows. Its address holds a token, so it is never written here."""
+
+    url_secret: str | None = None
+    url_file: Path | None = None
+    per_minute: int = 20
+    in_doubt: Doubt = "skip"
+
+
+class Mail(Channel, frozen=True, kw_only=True, tag="mail", tag_field="kind"):
+    """E-mail over SMTP."""
+
+    host: str
+    port: int = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str | None = None
+    password_secret: str | None = None
+    password_file: Path | None = None
+    sender: str = msgspec.field(name="from")
+    to: tuple[str, ...]
+    per_minute: int = 20
+    in_doubt: Doubt = "skip"
+
+
+AnyChannel = Webhook | Alertmanager | Chat | Mail
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    page: str | None = None
+    """Address of the page as the readers of messages reach it, for links."""
+    language: Language = "en"
+    max_age_hours: float = 24.0
+    """A change of state that was published longer ago than this is not told any more."""
+    channel: tuple[AnyChannel, ...] = ()
+
+
+class ConfigFile:
+    """The file, read again whenever it changes.
+
+    One that became wrong is reported, and what it said before stays in force.
+
+    Raises:
+        SettingsError: on the first read.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._seen = self._stamp()
+        self.config = Config() if path is None else load_config(path)
+
+    def changed(self) -> bool:
+        """Whether another configuration is in force since the last call: one `stat`."""
+        stamp = self._stamp()
+        if self._path is None or stamp == self._seen:
+            return False
+        self._seen = stamp
+        try:
+            self.config = load_config(self._path)
+        except SettingsError as error:
+            log.error("%s; the channels before this change stay in force", error)
+            return False
+        log.info("channels are now: %s", ", ".join(c.name for c in self.config.channel) or "none")
+        return True
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            stat = self._path.stat() if self._path is not None else None
+        except OSError:
+            return None
+        return None if stat is None else (stat.st_mtime_ns, stat.st_size)
+
+
+def load_config(path: Path) -> Config:
+    """Read and check the channels of a TOML file.
+
+    Raises:
+        SettingsError: with the file, the channel, and what is wrong with it.
+    """
+    try:
+        config = msgspec.toml.decode(path.read_bytes(), type=Config)
+    except OSError as error:
+        raise SettingsError(f"notify: cannot read {path}: {error.strerror}") from error
+    except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"notify: {path}: {error}") from error
+    names = [channel.name for channel in config.channel]
+    for channel in config.channel:
+        twice = ["there are two channels of this name"] * (names.count(channel.name) > 1)
+        if wrong := [*_wrong(channel), *twice]:
+            raise SettingsError(f"notify: {path}: channel {channel.name!r}: {wrong[0]}")
+    if config.page is not None and not _is_web(config.page):
+        raise SettingsError(f"notify: {path}: page: {config.page!r} is no http(s) address")
+    if config.max_age_hours <= 0:
+        raise SettingsError(f"notify: {path}: max_age_hours must be above 0")
+    return config
+
+
+def _wrong(channel: AnyChannel) -> Iterator[str]:
+    """What is wrong with a channel, the first thing first."""
+    if not re.fullmatch(r"[\w.-]{1,64}", channel.name):
+        yield "a name is 1-64 letters, digits, . - _"
+    if not 1 <= channel.min_severity <= MOST_SEVERE:
+        yield f"min_severity is from 1 to {MOST_SEVERE}, not {channel.min_severity}"
+    if channel.per_minute < 1 or channel.give_up_minutes <= 0:
+        yield "per_minute and give_up_minutes must be above 0"
+    if isinstance(channel, Mail):
+        if not channel.to:
+            yield "to: name at least one address"
+        yield from _one_of(channel, "password", needed=False)
+        return
+    if isinstance(channel, Alertmanager) and channel.resolve_minutes <= 0:
+        yield "resolve_minutes must be above 0"
+    if isinstance(channel, Webhook):
+        yield from _one_of(channel, "key", needed=False)
+    url = getattr(channel, "url", None)
+    if url is not None and not _is_web(url):
+        yield f"url: {url!r} is no http(s) address"
+    yield from _one_of(channel, "url", needed=True)
+
+
+def _one_of(channel: AnyChannel, field: str, needed: bool) -> Iterator[str]:
+    """What is wrong where a value, its secret and its file are given together, or none of them."""
+    known = [name for name in (field, f"{field}_secret", f"{field}_file") if hasattr(channel, name)]
+    given = [name for name in known if getattr(channel, name) is not None]
+    if len(given) > 1:
+        yield f"give one of {' and '.join(given)}"
+    if needed and not given:
+        yield f"give one of {', '.join(known)}"
+
+
+def _among(value: str, patterns: tuple[str, ...]) -> bool:
+    return not patterns or any(fnmatchcase(value, pattern) for pattern in patterns)
+
+
+def _is_web(url: str) -> bool:
+    return re.fullmatch(r"https?://[^\s/]+\S*", url) is not None
