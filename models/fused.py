@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from models.errors import ReleaseError
 from models.fusion import Fusion
 from models.labels import MODALITIES, Modality
 from models.prepare import Prepared
-from models.release import WEIGHTS, Config
+from models.release import Config
 from models.towers.audio import AudioTower
 from models.towers.base import Tower
 from models.towers.image import ImageTower
@@ -89,16 +86,6 @@ class FusedModel(nn.Module):
         """Emotion logits `(batch, 7)` and polarity logits `(batch, 3)`."""
         logits: tuple[Tensor, Tensor] = self.fusion(pooled.vectors, pooled.present)
         return logits
-
-
-def load_weights(config: Config, release: Path) -> FusedModel:
-    """Build the model of `config` and read its weights. Raises ReleaseError if they do not fit."""
-    model = FusedModel(config)
-    try:
-        model.load_state_dict(load_file(release / WEIGHTS))
-    except (RuntimeError, OSError) as error:
-        raise ReleaseError(f"{release / WEIGHTS} does not fit config.json: {error}") from error
-    return model.eval()
 
 
 def _array(item: Prepared, modality: str) -> object | None:

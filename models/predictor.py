@@ -9,16 +9,18 @@ import torch
 from models.batching import pack
 from models.device import fastest_dtype
 from models.errors import ItemError
-from models.fused import FusedModel, load_weights
+from models.fused import FusedModel
 from models.labels import MODALITIES, Modality
 from models.prediction import Prediction, Spoken, predict_from
 from models.prepare import Prepared
 from models.release import DEFAULT_RELEASE, WEIGHTS, Calibration, read_config, verify
+from models.weights import load_weights
 
 __all__ = ["DEFAULT_RELEASE", "Prediction", "Predictor"]
 
 BUDGET = 2048  # tokens in one forward pass: on a processor the rate is flat from 512 on
 UNFIT = (RuntimeError, ValueError, IndexError, TypeError)  # what an ill-shaped item can raise
+NO_ROOM = "the device has not enough memory for this item"
 
 
 class Predictor:
@@ -53,6 +55,11 @@ class Predictor:
         return self._name
 
     @property
+    def on_processor(self) -> bool:
+        """Whether it computes in the memory of this process."""
+        return next(self._model.text.parameters()).device.type == "cpu"
+
+    @property
     def dtype(self) -> torch.dtype:
         """The number format of the towers."""
         return next(self._model.text.parameters()).dtype
@@ -66,14 +73,23 @@ class Predictor:
         return [results[index] for index in range(len(batch))]
 
     def _score(self, items: list[Prepared]) -> list[Prediction | ItemError]:
-        """Halve a batch that fails until only the guilty item stands alone."""
+        """Halve a batch that fails, or that does not fit in memory, until one item stands alone."""
         try:
             return self._forward(items)
+        except (torch.OutOfMemoryError, MemoryError):
+            reason = NO_ROOM
+        except torch.AcceleratorError:
+            # The device's context is lost, and every later answer with it: end, to be replaced.
+            raise
         except UNFIT as error:
-            if len(items) == 1:
-                return [ItemError(f"the model cannot read this item: {error}")]
-            middle = len(items) // 2
-            return self._score(items[:middle]) + self._score(items[middle:])
+            reason = NO_ROOM if _no_room(error) else f"the model cannot read this item: {error}"
+        # Not within the except clause: its traceback keeps the tensors of the attempt alive.
+        if len(items) == 1:
+            return [ItemError(reason)]
+        if reason == NO_ROOM and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        middle = len(items) // 2
+        return self._score(items[:middle]) + self._score(items[middle:])
 
     @torch.inference_mode()
     def _forward(self, items: list[Prepared]) -> list[Prediction | ItemError]:
@@ -103,3 +119,8 @@ class Predictor:
         if not all(np.isfinite(part).all() for part in every):
             return ItemError("the model's scores for this item are not finite numbers")
         return predict_from(emotions, polarity, alone, self._calibration)
+
+
+def _no_room(error: Exception) -> bool:
+    """Whether it is what a processor's allocator raises, which has no type of its own."""
+    return any(words in str(error).lower() for words in ("allocate memory", "not enough memory"))

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
-from models.errors import ItemError
+from models.errors import ItemError, ReleaseError
 from models.preprocess import audio, image
 from models.preprocess.text import normalise
-from models.release import Config, read_config
+from models.release import Config, read_config, verify
 
 IMAGE_COST = 32  # tokens of text that cost as much as one picture, measured on a processor
 MARKERS = 2  # tokens that the tokenizer adds to every text: <s> and </s>
@@ -64,17 +64,23 @@ class Preparer:
     def __init__(self, tokenizer: Tokenizer, config: Config) -> None:
         tokenizer.enable_truncation(config.text.max_tokens)
         tokenizer.no_padding()
+        if tokenizer.get_vocab_size() > config.text.encoder["vocab_size"]:
+            raise ReleaseError(
+                f"tokenizer.json has {tokenizer.get_vocab_size()} pieces, the model of config.json "
+                f"knows {config.text.encoder['vocab_size']}: they do not belong together"
+            )
         self._tokenizer = tokenizer
         self._image_size = config.image.size if config.image else None
         self._hears = config.audio is not None
 
     @classmethod
     def load(cls, release: Path) -> "Preparer":
-        """Read the tokenizer and the sizes of a release folder.
+        """Check and read the tokenizer and the sizes of a release folder.
 
-        Raises ReleaseError where the folder is missing or incomplete.
+        Raises ReleaseError where they are missing, altered or do not fit each other.
         """
-        return cls(Tokenizer.from_file(str(release / "tokenizer.json")), read_config(release))
+        verify(release, ("config.json", "tokenizer.json"))
+        return cls(read_tokenizer(release), read_config(release))
 
     def prepare(self, items: Sequence[Item]) -> list[Prepared | ItemError]:
         """Prepare every item, in order. One that cannot be read is an ItemError in its place."""
@@ -99,3 +105,12 @@ class Preparer:
             mel=mel,
             truncated=cut or bool(has_text and encoding.overflowing),
         )
+
+
+def read_tokenizer(release: Path) -> Tokenizer:
+    """Read `tokenizer.json`. Raises ReleaseError where it is none."""
+    path = release / "tokenizer.json"
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise ReleaseError(f"{path} is no tokenizer: {error}") from error

@@ -7,20 +7,20 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from models.corpora import Rows
 from models.device import fastest_dtype
 from models.evaluation import evaluate
 from models.fused import FusedModel
-from models.prepare import Preparer
+from models.prepare import Preparer, read_tokenizer
 from models.release import (
-    WEIGHTS,
     AudioConfig,
     Calibration,
     Config,
     ImageConfig,
     TextConfig,
+    read_config,
     write_json,
     write_manifest,
 )
@@ -33,6 +33,7 @@ from models.training.fusion_stage import FusionTask, composites, own_samples
 from models.training.loop import optimise
 from models.training.progress import Report
 from models.training.recipe import Recipe, RecipeError, find_start
+from models.weights import save_weights
 
 HELD_ROWS = 1500  # held-out rows of a corpus that calibration looks at
 HELD_COMPOSITES = 3000
@@ -45,7 +46,7 @@ def train_fusion(plan: Recipe, data: Path, out: Path, report: Report) -> Path:
     release.mkdir(exist_ok=True)
     model = build(plan, data, out, release)
     model.place(torch.device("cpu"), fastest_dtype())
-    preparer = Preparer.load(release)
+    preparer = Preparer(read_tokenizer(release), read_config(release))
     learnt, held = fusion_rows(plan, data)
     learnt_features = _features(learnt, model, preparer, report, "features")
     held_features = _features(held, model, preparer, report, "held-out features")
@@ -97,7 +98,7 @@ def shape(plan: Recipe, text: TextTower, calibration: Calibration | None = None)
     """The release's config."""
     audio = plan.audio
     return Config(
-        TextConfig(text.config, plan.text.max_tokens),
+        TextConfig(text.config, min(plan.text.max_tokens, text.config["max_position_embeddings"])),
         ImageConfig(plan.image.size) if plan.image else None,
         AudioConfig(audio.width, audio.heads, audio.ffn, audio.layers) if audio else None,
         plan.fusion.shape,
@@ -120,12 +121,7 @@ def save_model(plan: Recipe, out: Path, model: FusedModel, release: Path) -> Non
     for name in model.towers:
         stored = load_file(out / name / "tower.safetensors")
         weights |= {f"{name}.{key}": value for key, value in stored.items()}
-    halves = {
-        key: (value.half() if value.is_floating_point() else value).contiguous()
-        for key, value in weights.items()
-    }
-    save_file(halves, release / WEIGHTS)
-    (release / WEIGHTS).chmod(0o644)
+    save_weights(weights, release)
 
 
 def _features(
