@@ -85,7 +85,7 @@ def checked(post: Post) -> Post:
     if not _platform.fullmatch(post.platform):
         changes["platform"] = "other"
     if post.edited_at is not None:
-        edited_at = _moment_of_edit(post.edited_at, moment)
+        edited_at = _moment_of_edit(post.edited_at, None if post.revision else moment)
         changes["edited_at"] = edited_at
         changes["revision"] = max(post.revision, int(edited_at is not None))
     return msgspec.structs.replace(post, **changes) if changes else post
@@ -109,16 +109,16 @@ def _by_field(data: dict[str, Any]) -> Post:
                 fields[name] = msgspec.convert(data[name], kind)
             except msgspec.ValidationError:
                 continue
-    fields["edited_at"] = _moment_of_edit(data.get("edited_at"), moment)
+    fields["edited_at"] = _moment_of_edit(data.get("edited_at"), None)
     media = _media(data.get("media"))
     return Post(id=data["id"], created_at=moment, text=text, media=media, **fields)
 
 
-def _moment_of_edit(value: object, created_at: datetime) -> datetime | None:
-    """When the post was edited; some sources write its creation where it never was."""
+def _moment_of_edit(value: object, created_at: datetime | None) -> datetime | None:
+    """When the post was edited. Some sources write `created_at` there where it never was."""
     with suppress(Unreadable):
         moment = parse_time(value)
-        return moment if moment > created_at else None
+        return moment if created_at is None or moment > created_at else None
     return None
 
 

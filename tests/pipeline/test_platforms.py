@@ -47,6 +47,38 @@ def test_a_full_canonical_post_is_read_whole() -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "revision", "edited"),
+    [
+        ({}, 0, False),
+        ({"edited_at": None}, 0, False),
+        ({"edited_at": "2026-03-01T12:00:00Z"}, 0, False),
+        ({"edited_at": "2026-03-01T12:05:00Z"}, 1, True),
+        ({"edited_at": 1772366700}, 1, True),
+        ({"edited_at": "2026-03-01T12:05:00Z", "revision": 4}, 4, True),
+        ({"revision": 2}, 2, False),
+        ({"revision": -1}, 0, False),
+        ({"revision": 2**60, "edited_at": "soon"}, 0, False),
+        ({"edited_at": "9999-01-01T00:00:00Z"}, 0, False),
+    ],
+)
+def test_an_edit_has_a_revision(fields: dict[str, object], revision: int, edited: bool) -> None:
+    post = canonical.decode(canonical_record(**fields))
+    assert (post.revision, post.edited_at is not None) == (revision, edited)
+
+
+def test_a_bluesky_update_is_an_edit() -> None:
+    body: dict[str, object] = {"text": "hi", "createdAt": "2026-03-01T12:00:00Z"}
+    first, edited = (
+        bluesky.decode(json.dumps(commit(body, operation=operation)).encode())
+        for operation in ("create", "update")
+    )
+    assert first is not None
+    assert edited is not None
+    assert (first.id, first.revision, first.edited_at) == (edited.id, 0, None)
+    assert (edited.revision, edited.edited_at) == (1, datetime(2026, 3, 1, 12, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
     ("value", "reason"),
     [
         (b"", "the record is empty"),

@@ -51,6 +51,15 @@ def post(number: int, **fields: Any) -> dict[str, Any]:
     return {"id": f"weathervane:{number}", "created_at": created.isoformat(), "text": text} | fields
 
 
+def version(number: int, revision: int) -> dict[str, Any]:
+    """The edit of post `number` with this revision; 0 is the post itself."""
+    if revision == 0:
+        return post(number)
+    edited_at = datetime.now(UTC) + timedelta(seconds=revision)
+    text = f"{_WORDS[(number + revision) % len(_WORDS)]} {number}, edited"
+    return post(number, text=text, revision=revision, edited_at=edited_at.isoformat())
+
+
 def record(body: dict[str, Any]) -> Record:
     """A post as it is sent."""
     return body["id"], json.dumps(body).encode()
@@ -111,12 +120,16 @@ class Trial:
         assert self._producer.flush(90) == 0
         assert not refused, refused
 
-    def send_posts(self, count: int) -> list[str]:
-        """Send the next `count` posts; their ids."""
-        records = [record(post(number)) for number in range(self._next, self._next + count)]
+    def send_posts(self, count: int, versions: int = 1) -> list[str]:
+        """Send the next `count` posts, each tenth with edits up to so many versions; their ids."""
+        numbers = range(self._next, self._next + count)
         self._next += count
-        self.send(records)
-        return [key for key, _ in records]
+        self.send(
+            record(version(number, revision))
+            for number in numbers
+            for revision in range(versions if number % 10 == 0 else 1)
+        )
+        return [str(post(number)["id"]) for number in numbers]
 
     def sent_back(self, count: int) -> None:
         """Note that a redrive has sent records."""

@@ -7,7 +7,9 @@ letters, and the store's keys (`pipeline/keys.py`). It reads every topic from it
     lost     an id with fewer events in `sentiment` than raw records that were not dead-lettered;
     double   an id with more of them, or a raw record with more than one letter;
     wrong    a cell of the store (minute, hour, day or total, by track, emotion and polarity) that
-             is not what `sentiment` adds up to when each id counts once, by its first event.
+             is not what `sentiment` adds up to when each id counts once, by its first event, its
+             later versions as edited and every repeat of a version as a duplicate;
+    swapped  an id whose versions stand in `sentiment` in another order than in its raw topic.
 
 By itself: `python -m tests.trials.oracle KAFKA REDIS` prints the verdict as JSON and exits with 1
 where it is not exact. Raw records are canonical posts: a record without an `id` goes by its key,
@@ -19,7 +21,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -35,7 +37,7 @@ FUTURE_MS = 300_000
 """A post dated further ahead of its event's arrival than this moves no watermark."""
 _LEVELS = {"m": 60, "h": 3600, "d": 86_400}
 _ORDER = ("negative", "neutral", "positive")
-_COUNTERS = ("events", "duplicates", "late")
+_COUNTERS = ("events", "duplicates", "edited", "late")
 _ERROR = "__connect.errors."
 _REDRIVE_GROUP = "redrive"
 _SILENCE_SECONDS = 30
@@ -43,6 +45,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Place = tuple[str, int, int]
 """Topic, partition, offset."""
+Version = tuple[str, int, str | None]
+"""Id, revision and time of the edit."""
 Cells = Counter[tuple[str, ...]]
 """Amount by (level, track, start, "emotion|polarity"), ("t", track, …) and (counter,)."""
 
@@ -84,22 +88,26 @@ class Verdict:
     scored: int
     """Distinct ids in `sentiment`."""
     duplicates: int
-    """Further events of an id."""
+    """Further events of a version of an id."""
+    edited: int
+    """Events of further versions of an id."""
     letters: dict[str, str]
     """Reason of each live letter, by the identity of its record."""
     lost: list[str] = field(default_factory=list)
     double: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    swapped: list[str] = field(default_factory=list)
 
     @property
     def exact(self) -> bool:
-        """Whether nothing is lost, double or wrong."""
-        return not (self.lost or self.double or self.wrong)
+        """Whether nothing is lost, double, wrong or swapped."""
+        return not (self.lost or self.double or self.wrong or self.swapped)
 
     def __str__(self) -> str:
         parts = [f"{self.produced} produced, {self.scored} scored, {self.duplicates} duplicates"]
-        parts.append(f"{len(self.letters)} dead letters")
-        for name, found in (("lost", self.lost), ("double", self.double), ("wrong", self.wrong)):
+        parts.append(f"{self.edited} edited; {len(self.letters)} dead letters")
+        for name in ("lost", "double", "wrong", "swapped"):
+            found = getattr(self, name)
             parts.append(f"{len(found)} {name}" + (f", such as {found[:3]}" if found else ""))
         return "; ".join(parts)
 
@@ -124,15 +132,22 @@ def audit(kafka: str, store: str, names: Names = DEFAULT) -> Verdict:
     expected = Counter(identity for place, identity in raw.items() if place not in origins)
     expected.subtract(i for (topic, *_), i in origins.items() if topic == names.posts)
     copies = Counter(letter.origin for letter in letters if letter.live)
+    cells = recomputed(events)
     return Verdict(
         produced=len(raw),
         scored=len(scored),
-        duplicates=scored.total() - len(scored),
+        duplicates=cells["duplicates",],
+        edited=cells["edited",],
         letters={letter.identity: letter.reason for letter in letters if letter.live},
         lost=sorted((expected - scored).elements()),
         double=sorted((scored - expected).elements())
         + [f"letter of {place}" for place, count in copies.items() if count > 1],
-        wrong=differences(recomputed(events), stored(store, names.store)),
+        wrong=differences(cells, stored(store, names.store)),
+        swapped=_swapped(
+            [m for topic in names.raw for m in by_topic.get(topic, ())],
+            events,
+            set(origins.values()),
+        ),
     )
 
 
@@ -140,11 +155,15 @@ def recomputed(events: Iterable[Any]) -> Cells:
     """What the store must hold, by a plain walk over the messages of `sentiment`."""
     cells: Cells = Counter()
     seen: set[str] = set()
+    versions: set[Version] = set()
     watermarks: Counter[int] = Counter()
     for message in events:
         event = json.loads(message.value())
+        version = _version(event)
+        new_version = version[1] > 0 and version not in versions
+        versions.add(version)
         if event["id"] in seen:
-            cells["duplicates",] += 1
+            cells["edited" if new_version else "duplicates",] += 1
             continue
         seen.add(event["id"])
         cells["events",] += 1
@@ -161,6 +180,34 @@ def recomputed(events: Iterable[Any]) -> Cells:
             for level, width in _LEVELS.items():
                 cells[level, track, str(created // 1000 // width * width), joint] += 1
     return +cells
+
+
+def _swapped(raw: Iterable[Any], events: Iterable[Any], dead: Collection[str]) -> list[str]:
+    """Ids whose records had one order and whose events have another.
+
+    Only those whose records all stand in one partition, which alone has an order, and none of
+    which was ever dead-lettered: a redrive puts a record behind others.
+    """
+    sent: dict[str, list[int]] = {}
+    scored: dict[str, list[int]] = {}
+    places: dict[str, set[int]] = {}
+    for order, messages in ((sent, raw), (scored, events)):
+        for message in messages:
+            identity = _identity(message)
+            if identity not in dead:
+                order.setdefault(identity, []).append(_version(json.loads(message.value()))[1])
+                places.setdefault(identity, set()).add(message.partition() if order is sent else -1)
+    return sorted(
+        identity
+        for identity, order in scored.items()
+        if len(places[identity] - {-1}) == 1
+        and sorted(sent[identity]) == sorted(order)
+        and sent[identity] != order
+    )
+
+
+def _version(body: dict[str, Any]) -> Version:
+    return body["id"], body.get("revision", 0), body.get("edited_at")
 
 
 def stored(url: str, namespace: str) -> Cells:

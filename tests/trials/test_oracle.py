@@ -46,9 +46,11 @@ class Run:
             created.result(20)
         self.producer = Producer({"bootstrap.servers": kafka})
 
-    def send(self, topic: str, number: int, headers: dict[str, str] | None = None) -> None:
+    def send(
+        self, topic: str, number: int, headers: dict[str, str] | None = None, **fields: object
+    ) -> None:
         key = f"weathervane:{number}".encode()
-        value = json.dumps(event(number)).encode()
+        value = json.dumps(event(number) | fields).encode()
         self.producer.produce(topic, value, key, headers=list((headers or {}).items()))
 
     def letter(self, number: int, offset: int) -> None:
@@ -128,30 +130,48 @@ def shift_between_cells(run: Run) -> None:
     run.cell("h", int(START.timestamp()), "brand", "j:joy|neutral")
 
 
+def swap_two_versions(run: Run) -> None:
+    for revision in (1, 2):
+        run.send(run.names.raw[0], 7, revision=revision)
+    for revision in (2, 1):
+        run.send(run.names.scored, 7, revision=revision)
+    run.client.hincrby(f"{run.names.store}:{{p0}}:position", "edited", 2)
+
+
+def take_an_edit_for_a_duplicate(run: Run) -> None:
+    for topic in (run.names.raw[0], run.names.scored):
+        run.send(topic, 7, revision=1)
+    run.client.hincrby(f"{run.names.store}:{{p0}}:position", "duplicates", 1)
+
+
 def forget_a_duplicate(run: Run) -> None:
     run.client.hincrby(f"{run.names.store}:{{p0}}:position", "duplicates", -1)
 
 
 @pytest.mark.parametrize(
-    ("plant", "lost", "double", "wrong"),
+    ("plant", "found"),
     [
-        (lose, 1, 0, 0),
-        (score_twice, 0, 1, 0),
-        (score_and_dead_letter, 0, 1, 0),
-        (dead_letter_twice, 0, 1, 0),
-        (miscount, 0, 0, 1),
-        (count_what_was_never_scored, 0, 0, 1),
-        (shift_between_cells, 0, 0, 2),
-        (forget_a_duplicate, 0, 0, 1),
+        (lose, {"lost": 1}),
+        (score_twice, {"double": 1}),
+        (score_and_dead_letter, {"double": 1}),
+        (dead_letter_twice, {"double": 1}),
+        (miscount, {"wrong": 1}),
+        (count_what_was_never_scored, {"wrong": 1}),
+        (shift_between_cells, {"wrong": 2}),
+        (forget_a_duplicate, {"wrong": 1}),
+        (take_an_edit_for_a_duplicate, {"wrong": 2}),
+        (swap_two_versions, {"swapped": 1}),
     ],
 )
 def test_a_planted_error_is_caught(
-    run: Run, plant: Callable[[Run], None], lost: int, double: int, wrong: int
+    run: Run, plant: Callable[[Run], None], found: dict[str, int]
 ) -> None:
     plant(run)
     verdict = run.audit()
     assert not verdict.exact
-    assert (len(verdict.lost), len(verdict.double), len(verdict.wrong)) == (lost, double, wrong)
+    kinds = ("lost", "double", "wrong", "swapped")
+    counted = {kind: len(getattr(verdict, kind)) for kind in kinds}
+    assert {kind: count for kind, count in counted.items() if count} == found
 
 
 class Event:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.trials.harness import Fault, Record, Trial, post, record
+from tests.trials.harness import Fault, Record, Trial, post, record, version
 from tests.trials.oracle import RAW, read
 
 pytestmark = [pytest.mark.trial, pytest.mark.timeout(1200)]
@@ -83,16 +83,23 @@ def test_trial_19_times(trial: Trial) -> None:
 
 
 def test_trial_20_republished(trial: Trial) -> None:
-    """10% of the ids published again, the aggregator killed in between."""
+    """10% of the ids published again, 5% edited, once and twice, the aggregator killed between."""
     trial.send_posts(trial.posts)
     again = trial.random.sample(range(trial.posts), trial.posts // 10)
+    edited = again[: len(again) // 2]
+    first = {number: version(number, 1) for number in edited}
     trial.send(record(post(number)) for number in again[::2])
+    trial.send(record(body) for body in first.values())
     trial.wait_progress("aggregate", trial.posts // 2, 120)
     fault = trial.kill("aggregate")
     trial.send(record(post(number)) for number in again[1::2])
+    # An edit may be published again, and edited again.
+    trial.send(record(body) for body in first.values())
+    trial.send(record(version(number, 2)) for number in edited[::2])
     trial.recovers(fault)
     verdict = trial.settle()
-    assert verdict.duplicates == len(again)
+    assert verdict.duplicates == len(again) + len(edited)
+    assert verdict.edited == len(edited) + len(edited[::2])
     assert verdict.scored == trial.posts
 
 

@@ -19,17 +19,17 @@ DRAIN_SECONDS = 30
 
 
 def test_trial_1_kills(trial: Trial) -> None:
-    """SIGKILL each worker 3×."""
+    """SIGKILL each worker 3×; each tenth post in three versions, whose order has to stay."""
     half = trial.posts // (2 * BOUNCES * len(WORKERS))
     pids: set[int] = set()
     for _ in range(BOUNCES):
         old = {name: trial.running(name) for name in WORKERS}
         for victim in trial.random.sample(WORKERS, len(WORKERS)):
             before = trial.progress(victim)
-            trial.send_posts(half)
+            trial.send_posts(half, versions=3)
             trial.wait_progress(victim, before + half // 5)
             fault = trial.kill(victim)
-            trial.send_posts(half)
+            trial.send_posts(half, versions=3)
             trial.recovers(fault)
         for name, pid in old.items():
             trial.restarted(name, pid)
