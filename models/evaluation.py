@@ -1,20 +1,82 @@
 """Scores of a release on a split, corpus by corpus, through the very path that production takes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
+import pyarrow.parquet as pq
 
 from models.corpora import Rows, read_split
 from models.errors import ItemError
-from models.labels import EMOTIONS
-from models.metrics import calibration_error, multi_label, single_label
+from models.intervals import RESAMPLES, Estimate, bootstrap
+from models.labels import EMOTIONS, POLARITIES
+from models.metrics import Bools, Floats, Ints
 from models.prediction import Prediction
 from models.predictor import Predictor
 from models.prepare import Item, Prepared, Preparer
+from models.tasks import Task, TaskReport, measure, report
 
 CHUNK = 512  # rows prepared at a time
+POLARITY = "polarity_"  # before the names of its scores
+Done = Callable[[int], None]  # told how many rows more are scored
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A release, ready to be asked."""
+
+    predictor: Predictor
+    preparer: Preparer
+
+    @classmethod
+    def load(cls, release: Path, device: str = "auto") -> "Model":
+        """Raises ReleaseError for a folder that is incomplete or altered."""
+        return cls(Predictor.load(release, device), Preparer.load(release))
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a model says of the rows of one corpus that it can read.
+
+    `places` `(rows,)`: their indices among all `total` rows. `emotions` `(rows, 7)`, `polarity`
+    `(rows, 3)`, `passed` `(rows, 7)` (labels over their thresholds), `confidence`, `abstained`.
+    """
+
+    rows: Rows
+    places: Ints
+    total: int
+    emotions: Floats
+    polarity: Floats
+    passed: Bools
+    confidence: Floats
+    abstained: Bools
+
+    def take(self, indices: Ints) -> "Answers":
+        """These of the readable rows."""
+        return Answers(
+            rows=self.rows.take(indices),
+            places=self.places[indices],
+            total=self.total,
+            emotions=self.emotions[indices],
+            polarity=self.polarity[indices],
+            passed=self.passed[indices],
+            confidence=self.confidence[indices],
+            abstained=self.abstained[indices],
+        )
+
+
+class CorpusReport(msgspec.Struct, frozen=True):
+    """Scores with intervals, and the details of the tasks that the corpus has."""
+
+    rows: int
+    errors: int
+    abstained: float
+    scores: dict[str, Estimate]
+    emotions: TaskReport | None = None
+    polarity: TaskReport | None = None
 
 
 def evaluate(
@@ -22,73 +84,99 @@ def evaluate(
 ) -> dict[str, dict[str, float]]:
     """Score a release on `<data>/*/<split>.parquet`, or on these `corpora` of them.
 
-    Returns `{corpus: {"rows": n, score: value}}`. Emotions: corpora with one label a row give
-    `accuracy`, `macro_f1` and `unweighted_recall` of the likeliest annotated emotion; those with
-    several give `macro_f1` and `micro_f1` of the labels that pass the shipped thresholds.
-    Annotated polarity gives `polarity_accuracy`, `polarity_macro_f1` and
-    `polarity_calibration_error`. Corpora without either are left out.
+    Returns `{corpus: {"rows": n, "errors": n, score: value}}`. Emotions: corpora with one label a
+    row are judged by the likeliest annotated emotion (`accuracy`, `unweighted_recall`), those with
+    several by the labels that pass the shipped thresholds (`micro_f1`, `macro_recall`,
+    `exact_match`); both have `macro_f1` and what else `models.tasks.measure` names. Annotated
+    polarity gives the same with `polarity_` before the name. Corpora without either are left out.
     """
-    predictor, preparer = Predictor.load(release), Preparer.load(release)
-    scores: dict[str, dict[str, float]] = {}
+    model = Model.load(release)
+    return {
+        name: score_rows(rows, model.predictor, model.preparer)
+        for name, rows, _ in labelled(data, split, corpora)
+    }
+
+
+def labelled(
+    data: Path, split: str, corpora: Sequence[str] | None = None
+) -> Iterator[tuple[str, Rows, list[str | None]]]:
+    """Name, rows and languages of each corpus that annotates emotions or polarity."""
     for path in sorted(data.glob(f"*/{split}.parquet")):
-        if corpora is not None and path.parent.name not in corpora:
+        name = path.parent.name
+        if corpora is not None and name not in corpora:
             continue
-        rows = read_split(data, path.parent.name, split)
-        polarity = rows.polarity_weight == 1.0
-        if np.isnan(rows.emotions).all() and not polarity.any():
-            continue
-        scores[path.parent.name] = score_rows(rows, predictor, preparer)
-    return scores
+        rows = read_split(data, name, split)
+        if not np.isnan(rows.emotions).all() or (rows.polarity_weight == 1.0).any():
+            yield name, rows, _languages(path)
 
 
 def score_rows(rows: Rows, predictor: Predictor, preparer: Preparer) -> dict[str, float]:
     """Scores of one corpus; a row that cannot be read counts as an `error`."""
-    answers = predict_rows(rows, predictor, preparer)
-    good = np.array([i for i, answer in enumerate(answers) if isinstance(answer, Prediction)])
-    kept = [answer for answer in answers if isinstance(answer, Prediction)]
-    rows = rows.take(good)
-    result = {"rows": float(len(answers)), "errors": float(len(answers) - len(kept))}
-    emotions = np.stack([answer.emotions for answer in kept])
-    result |= emotion_scores(rows, emotions, kept)
-    annotated = np.flatnonzero((rows.polarity_weight == 1.0) & ~np.isnan(rows.polarity[:, 0]))
-    if len(annotated):
-        polarity = np.stack([kept[i].polarity for i in annotated])
-        actual = rows.polarity[annotated].argmax(axis=1)
-        found = single_label(polarity.argmax(axis=1), actual)
-        result["polarity_accuracy"] = found["accuracy"]
-        result["polarity_macro_f1"] = found["macro_f1"]
-        result["polarity_calibration_error"] = calibration_error(
-            polarity.max(axis=1), polarity.argmax(axis=1) == actual
-        )
+    answers = ask(Model(predictor, preparer), rows)
+    result = {"rows": float(answers.total), "errors": float(answers.total - len(answers.places))}
+    for prefix, task in tasks(answers).items():
+        result |= {prefix + name: float(value) for name, value in measure(task)(None).items()}
     return result
 
 
-def emotion_scores(
-    rows: Rows, emotions: npt.NDArray[np.float32], answers: list[Prediction]
-) -> dict[str, float]:
-    """Emotion scores of rows that share their annotation; nothing where there is none."""
-    annotated = np.flatnonzero(~np.isnan(rows.emotions).all(axis=1))
-    if not len(annotated):
-        return {}
-    columns = np.flatnonzero(~np.isnan(rows.emotions[annotated]).any(axis=0))
-    actual = rows.emotions[np.ix_(annotated, columns)]
-    if is_single_label(actual):
-        guess = emotions[np.ix_(annotated, columns)].argmax(axis=1)
-        return single_label(guess, actual.argmax(axis=1))
-    names = [EMOTIONS[i] for i in columns]
-    passed = np.array([[name in answers[i].labels for name in names] for i in annotated])
-    return multi_label(passed, actual > 0.5)
+def report_on(answers: Answers, resamples: int = RESAMPLES) -> CorpusReport:
+    """The scores of one corpus with their intervals, and the details of its tasks."""
+    found = tasks(answers)
+    details = {prefix: report(task) for prefix, task in found.items()}
+    return CorpusReport(
+        rows=answers.total,
+        errors=answers.total - len(answers.places),
+        abstained=float(answers.abstained.mean()) if len(answers.places) else 0.0,
+        scores={
+            prefix + name: value
+            for prefix, task in found.items()
+            for name, value in intervals(task, resamples).items()
+        },
+        emotions=details.get(""),
+        polarity=details.get(POLARITY),
+    )
 
 
-def is_single_label(emotions: npt.NDArray[np.float32]) -> bool:
+def intervals(task: Task, resamples: int = RESAMPLES) -> dict[str, Estimate]:
+    """The scores of a task with their 95% intervals, by resampling rows or groups of rows."""
+    return bootstrap(measure(task), len(task.actual), task.groups, resamples=resamples)
+
+
+def tasks(answers: Answers) -> dict[str, Task]:
+    """The tasks of a corpus by the prefix of their scores: "" emotions, "polarity_" polarity."""
+    found = {"": _emotion_task(answers), POLARITY: _polarity_task(answers)}
+    return {prefix: task for prefix, task in found.items() if task is not None}
+
+
+def ask(model: Model, rows: Rows, done: Done = lambda rows: None) -> Answers:
+    """Score rows; those that cannot be read are left out."""
+    answers = predict_rows(rows, model.predictor, model.preparer, done)
+    kept = [(i, answer) for i, answer in enumerate(answers) if isinstance(answer, Prediction)]
+    places = np.array([i for i, _ in kept], dtype=np.int64)
+    said = [answer for _, answer in kept]
+    return Answers(
+        rows=rows.take(places),
+        places=places,
+        total=len(answers),
+        emotions=np.array([answer.emotions for answer in said]).reshape(-1, len(EMOTIONS)),
+        polarity=np.array([answer.polarity for answer in said]).reshape(-1, len(POLARITIES)),
+        passed=np.array(
+            [[name in answer.labels for name in EMOTIONS] for answer in said], dtype=bool
+        ).reshape(-1, len(EMOTIONS)),
+        confidence=np.array([answer.confidence for answer in said]),
+        abstained=np.array([answer.abstained for answer in said], dtype=bool),
+    )
+
+
+def is_single_label(emotions: npt.NDArray[np.floating]) -> bool:
     """Whether each row of `(rows, labels)` has at most one label, or shares that sum to one."""
     return bool((emotions.sum(axis=1) < 1 + 1e-3).all())
 
 
 def predict_rows(
-    rows: Rows, predictor: Predictor, preparer: Preparer
+    rows: Rows, predictor: Predictor, preparer: Preparer, done: Done = lambda rows: None
 ) -> list[Prediction | ItemError]:
-    """One answer a row, in order."""
+    """One answer a row, in order. `done` is told the rows of each chunk."""
     answers: list[Prediction | ItemError] = []
     for start in range(0, len(rows), CHUNK):
         part = range(start, min(start + CHUNK, len(rows)))
@@ -97,4 +185,51 @@ def predict_rows(
         readable = [item for item in prepared if isinstance(item, Prepared)]
         scored = iter(predictor.predict(readable))
         answers += [item if isinstance(item, ItemError) else next(scored) for item in prepared]
+        done(len(part))
     return answers
+
+
+def _emotion_task(answers: Answers) -> Task | None:
+    """Rows of one corpus share their annotation; None where there is none."""
+    rows = answers.rows
+    annotated = np.flatnonzero(~np.isnan(rows.emotions).all(axis=1))
+    if not len(annotated):
+        return None
+    columns = np.flatnonzero(~np.isnan(rows.emotions[annotated]).any(axis=0))
+    cells = np.ix_(annotated, columns)
+    actual = rows.emotions[cells]
+    return Task(
+        names=tuple(EMOTIONS[i] for i in columns),
+        probabilities=answers.emotions[cells],
+        actual=actual,
+        passed=None if is_single_label(actual) else answers.passed[cells],
+        confidence=answers.confidence[annotated],
+        groups=_groups(rows, annotated),
+    )
+
+
+def _polarity_task(answers: Answers) -> Task | None:
+    rows = answers.rows
+    annotated = np.flatnonzero((rows.polarity_weight == 1.0) & ~np.isnan(rows.polarity[:, 0]))
+    if not len(annotated):
+        return None
+    return Task(
+        names=POLARITIES,
+        probabilities=answers.polarity[annotated],
+        actual=rows.polarity[annotated],
+        passed=None,
+        confidence=answers.confidence[annotated],
+        groups=_groups(rows, annotated),
+    )
+
+
+def _groups(rows: Rows, annotated: Ints) -> list[str | None] | None:
+    groups = [rows.groups[i] for i in annotated]
+    return groups if any(name is not None for name in groups) else None
+
+
+def _languages(path: Path) -> list[str | None]:
+    if "lang" not in pq.read_schema(path).names:
+        return [None] * int(pq.read_metadata(path).num_rows)
+    languages: list[str | None] = pq.read_table(path, columns=["lang"])["lang"].to_pylist()
+    return languages
