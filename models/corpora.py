@@ -34,7 +34,8 @@ class Rows:
     """Rows of one or several corpora.
 
     `emotions` `(rows, 7)` in [0, 1], NaN where not annotated; `polarity` `(rows, 3)`, each row
-    summing to 1 or NaN; `polarity_weight` and `weight` `(rows,)`; `corpus` `(rows,)` names.
+    summing to 1 or NaN; `polarity_weight` and `weight` `(rows,)`; `corpus` `(rows,)` names;
+    `labels` the corpus's own, finer ones.
     """
 
     texts: list[str | None]
@@ -46,6 +47,7 @@ class Rows:
     weight: Floats
     corpus: npt.NDArray[np.str_]
     groups: list[str | None]
+    labels: list[tuple[str, ...]]
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -64,6 +66,7 @@ class Rows:
             self.weight[indices],
             self.corpus[indices],
             [self.groups[i] for i in indices],
+            [self.labels[i] for i in indices],
         )
 
 
@@ -88,6 +91,7 @@ def read_split(data: Path, name: str, split: str) -> Rows:
         np.ones(len(records), np.float32),
         np.array([name] * len(records)),
         [row.get("group") for row in records],
+        [tuple(row.get("labels") or ()) for row in records],
     )
 
 
@@ -103,6 +107,7 @@ def join(parts: Sequence[Rows]) -> Rows:
         np.concatenate([part.weight for part in parts]),
         np.concatenate([part.corpus for part in parts]),
         [group for part in parts for group in part.groups],
+        [labels for part in parts for labels in part.labels],
     )
 
 

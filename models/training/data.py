@@ -13,13 +13,20 @@ from models.training.recipe import Corpus
 
 
 def split_train(
-    data: Path, corpora: Sequence[Corpus], dev: Sequence[str], share: float, seed: int
+    data: Path,
+    corpora: Sequence[Corpus],
+    dev: Sequence[str],
+    share: float,
+    seed: int,
+    *,
+    auxiliary: Sequence[str] = (),
 ) -> tuple[Rows, Rows]:
     """Read the train splits as (rows to learn from, rows held out for calibration).
 
     A row's side follows from a hash of its group, else its text, else its place, so that repeats
     and speakers stay on one side. Texts that also stand in a `dev` split are left out of both:
     SemEval-2018 and TweetEval, for one, share tweets. `rows` and `repeat` apply to what is learnt.
+    Rows with neither emotions nor polarity are of use in `auxiliary` corpora alone.
     """
     seen = _dev_texts(data, dev)
     learnt: list[Rows] = []
@@ -28,6 +35,7 @@ def split_train(
         rows = read_split(data, corpus.name, "train")
         keys = [_side(rows, index) for index in range(len(rows))]
         useful = ~np.isnan(rows.emotions).all(axis=1) | ~np.isnan(rows.polarity[:, 0])
+        useful |= corpus.name in auxiliary
         fresh = np.array([not text or normalise(text) not in seen for text in rows.texts])
         side = np.array(keys) < (share if corpus.held_out is None else corpus.held_out)
         learn = np.flatnonzero(useful & fresh & ~side)

@@ -1,5 +1,7 @@
 """The masked multi-task loss of emotions and polarity."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
@@ -30,3 +32,37 @@ def masked_loss(emotions: Tensor, polarity: Tensor, rows: Rows, exclusive: float
     cross = -(target.nan_to_num() * log_softmax(polarity.float(), dim=1)).sum(dim=1)
     loss = loss + cross * torch.from_numpy(rows.polarity_weight) * 0.5
     return loss * torch.from_numpy(rows.weight)
+
+
+class FineLabels:
+    """The finer labels of some corpora as one vocabulary, each corpus judged by its own alone.
+
+    A label of a corpus that does not use it is unknown, never absent.
+    """
+
+    def __init__(self, rows: Rows, corpora: Sequence[str]) -> None:
+        used = {
+            (str(corpus), label)
+            for corpus, labels in zip(rows.corpus, rows.labels, strict=True)
+            if corpus in corpora
+            for label in labels
+        }
+        self._place = {pair: index for index, pair in enumerate(sorted(used))}
+        self._of_corpus = {
+            name: torch.tensor([pair[0] == name for pair in self._place]) for name in corpora
+        }
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+    def loss(self, logits: Tensor, rows: Rows) -> Tensor:
+        """Binary cross-entropy averaged over each row's labels, `(batch,)`, of `(batch, fine)`."""
+        wanted, known = torch.zeros_like(logits), torch.zeros_like(logits, dtype=torch.bool)
+        for index, name in enumerate(map(str, rows.corpus)):
+            if name in self._of_corpus:
+                known[index] = self._of_corpus[name]
+                places = [self._place[name, label] for label in rows.labels[index]]
+                wanted[index, places] = 1.0
+        each = binary_cross_entropy_with_logits(logits.float(), wanted, reduction="none") * known
+        mean: Tensor = each.sum(dim=1) / known.sum(dim=1).clamp(min=1)
+        return mean * torch.from_numpy(rows.weight)

@@ -38,11 +38,17 @@ class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`start`: folder or hub name of a BERT-shaped checkpoint; `layers`: which of its layers."""
+    """`start`: folder or hub name of a BERT-shaped checkpoint; `layers`: which of its layers;
+    `tower`: a file with a whole tower of that shape, to go on from; `auxiliary`: corpora whose own,
+    finer labels are learnt as well, by a head that is thrown away; `exclusive`: weight of the
+    cross-entropy over rows with one label."""
 
     start: str
     layers: list[int]
     corpora: list[Corpus]
+    tower: str = ""
+    auxiliary: list[str] = []
+    exclusive: float = 0.0
     max_tokens: int = 128
     tokens_per_batch: int = 1536
     fit: Fit = Fit()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import nn
 
@@ -52,6 +52,10 @@ def train(
 
     Raises RecipeError, DataError and ReleaseError.
     """
+    from models.classic.textbook import is_textbook, run_textbook  # which need this package
+
+    if is_textbook(recipe):
+        return run_textbook(recipe, data, out, report)
     plan = read_recipe(recipe)
     if not resume and any((out / stage).exists() for stage in stages):
         raise RecipeError(f"{out} already holds a run: resume it, or name another folder")
@@ -81,19 +85,22 @@ def train_text(plan: Recipe, data: Path, out: Path, report: Report) -> None:
     """Train the text tower into `out/text/tower.safetensors`."""
     start = find_start(plan.text.start, data, out)
     tower = TextTower.start_from(start, plan.text.layers)
+    if plan.text.tower:
+        tower.load_state_dict(load_file(find_start(plan.text.tower, data, out)))
     tokenizer = Tokenizer.from_file(str(Path(start) / "tokenizer.json"))
     tokenizer.enable_truncation(plan.text.max_tokens)
     tokenizer.no_padding()
-    rows, _ = split_train(data, plan.text.corpora, plan.dev, plan.held_out, plan.seed)
-    half = fastest_dtype() is torch.bfloat16
-    task = TextTask(
-        tower,
-        tokenizer,
-        rows,
-        tokens_per_batch=plan.text.tokens_per_batch,
-        seed=plan.seed,
-        half=half,
+    recipe = plan.text
+    rows, _ = split_train(
+        data,
+        recipe.corpora,
+        plan.dev,
+        plan.held_out,
+        plan.seed,
+        auxiliary=recipe.auxiliary,
     )
+    half = fastest_dtype() is torch.bfloat16
+    task = TextTask(tower, tokenizer, rows, recipe, seed=plan.seed, half=half)
     finish(task, tower, plan.text.fit, stage="text", out=out, report=report)
 
 

@@ -12,11 +12,12 @@ from models.corpora import Rows
 from models.preprocess.text import normalise
 from models.towers.text import TextTower
 from models.training.loop import Indices
-from models.training.losses import masked_loss
+from models.training.losses import FineLabels, masked_loss
 from models.training.probe import Probe
-from models.training.recipe import Fit
+from models.training.recipe import Fit, TextRecipe
 
 POOL = 24  # batches drawn together and sorted by length
+FINE = 2.0  # weight of the finer labels' loss, which is small: most of them are absent
 
 
 class TextTask:
@@ -27,30 +28,35 @@ class TextTask:
         tower: TextTower,
         tokenizer: Tokenizer,
         rows: Rows,
+        recipe: TextRecipe,
         *,
-        tokens_per_batch: int,
         seed: int,
         half: bool,
     ) -> None:
         self.tower = tower
-        self.probe = Probe(tower, tower.dim)
+        self.fine = FineLabels(rows, recipe.auxiliary)
+        self.probe = Probe(tower, tower.dim, len(self.fine))
         self.module: nn.Module = self.probe
         self.rows = rows
         self.ids = [
             torch.tensor(code.ids, dtype=torch.int32)
             for code in tokenizer.encode_batch([normalise(text or "") for text in rows.texts])
         ]
-        self._budget = tokens_per_batch
+        self._budget = recipe.tokens_per_batch
+        self._exclusive = recipe.exclusive
         self._seed = seed
         self._half = half
         mean = sum(len(ids) for ids in self.ids) / len(self.ids)
-        self._rows_per_batch = tokens_per_batch / mean
+        self._rows_per_batch = recipe.tokens_per_batch / mean
 
     def groups(self, fit: Fit) -> list[dict[str, Any]]:
         """Embeddings, each layer and the head with rates that fall towards the input."""
         layers = self.tower.encoder.encoder.layer
         groups: list[dict[str, Any]] = [
-            {"params": list(self.probe.head.parameters()), "lr": fit.head_rate}
+            {
+                "params": [*self.probe.head.parameters(), *self.probe.fine.parameters()],
+                "lr": fit.head_rate,
+            }
         ]
         for depth, layer in enumerate(reversed(layers)):
             rate = fit.rate * fit.layer_decay**depth
@@ -77,4 +83,7 @@ class TextTask:
             pooled = self.tower.encode([self.ids[i] for i in batch]).pooled
         emotions, polarity = self.probe.logits(pooled)
         rows = self.rows.take(batch)
-        return masked_loss(emotions, polarity, rows).sum() / self._rows_per_batch
+        loss = masked_loss(emotions, polarity, rows, self._exclusive)
+        if len(self.fine):
+            loss = loss + FINE * self.fine.loss(self.probe.fine(pooled.float()), rows)
+        return loss.sum() / self._rows_per_batch

@@ -17,6 +17,7 @@ def rows(emotions: list[float], polarity: list[float]) -> Rows:
         np.ones(1, np.float32),
         np.array(["c"]),
         [None],
+        [()],
     )
 
 
