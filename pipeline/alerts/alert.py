@@ -25,8 +25,6 @@ from pipeline.times import AwareTime
 State = Literal["fired", "updated", "cleared"]
 Unit = Literal["share", "posts"]
 Action = Literal["acknowledge", "unacknowledge", "mute", "unmute"]
-VOLUME = "volume"
-"""The series of the number of posts; the others are "emotion:joy" and "polarity:negative"."""
 MOST_SEVERE = 10
 
 

@@ -1,0 +1,170 @@
+"""One track as the monitor sees it: its open minutes, its detector, its alerts. Pure.
+
+Two states, kept apart because the first changes with every batch and the second once a minute.
+`Counts` alone says which minutes are closed and which rollups were counted, so that taking in a
+rollup again changes nothing. `Watch` may be ahead of it after a crash: what it judged it does not
+judge again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from pipeline.alerts.alert import Alert, AlertCommand
+from pipeline.alerts.lifecycle import Life, Reading, command, step
+from pipeline.alerts.rules import Rules
+from pipeline.buckets import DAY, HOUR, MINUTE
+from pipeline.rollups import SERIES, Cell, Rollup
+from pipeline.spikes import Detector, Judgement, Tuning, judge
+
+_THURSDAY = 72
+"""Hours of the week at the epoch, which was a Thursday."""
+_TUNING = Tuning().per(MINUTE)
+_SHARED = 10
+"""Posts that a share is taken of. Minutes with fewer are put together until there are as many: the
+scale of the shares is biased where there are few, and a quiet night would look like news."""
+
+
+class Counts(msgspec.Struct):
+    """What was counted and not judged yet."""
+
+    closed: int = 0
+    """Minutes before this one (epoch seconds) are closed; 0 before the first rollup."""
+    minutes: dict[int, Cell] = {}
+    sources: dict[int, int] = {}
+    """The last offset counted, by partition of `sentiment`."""
+    posts: int = 0
+    """All posts ever counted: in minutes, late and outside."""
+    late: int = 0
+    """Posts that came after their minute was closed."""
+    outside: int = 0
+    """Posts dated in the future or too long ago."""
+
+    def add(self, rollup: Rollup) -> bool:
+        """Count a rollup; False where it is a repeat."""
+        if rollup.last <= self.sources.get(rollup.partition, -1):
+            return False
+        self.sources[rollup.partition] = rollup.last
+        for minute, cell in rollup.minutes.items():
+            self.posts += cell.posts
+            if minute < self.closed:
+                self.late += cell.posts
+            else:
+                self.minutes.setdefault(minute, Cell()).add(cell)
+        self.posts += rollup.outside
+        self.outside += rollup.outside
+        return True
+
+    def close(self, bound: int) -> list[tuple[int, Cell]]:
+        """The minutes before `bound` (epoch seconds) that were still open, in order.
+
+        Those without posts are among them. Where more than a day passed at once, the silence
+        before the last day is left out: nobody was there to see it.
+        """
+        first = min(self.minutes, default=bound)
+        begin = self.closed or first
+        if bound - begin > DAY:
+            begin = max(begin, min(first, bound - DAY))
+        closing = [(at, self.minutes.pop(at, Cell())) for at in range(begin, bound, MINUTE)]
+        if closing:
+            self.closed = bound
+        return closing
+
+
+class Watch(msgspec.Struct):
+    """What is remembered of the minutes that were judged."""
+
+    judged: int = 0
+    """Minutes before this one (epoch seconds) were."""
+    detector: bytes = b""
+    pool: list[int] = msgspec.field(default_factory=lambda: [0] * len(SERIES))
+    """Posts by series since the last share was taken."""
+    lives: dict[str, Life] = {}
+    """By series; one that was never above what was expected may be left out."""
+
+
+class TrackMonitor:
+    """The state of one track."""
+
+    def __init__(
+        self, track: str, counts: Counts | None = None, watch: Watch | None = None
+    ) -> None:
+        self.track = track
+        self.counts = counts or Counts()
+        self._watch = watch or Watch()
+        self._detector = (
+            Detector.load(self._watch.detector, _TUNING)
+            if self._watch.detector
+            else Detector(len(SERIES), _TUNING)
+        )
+        self._lives = {name: self._watch.lives.get(name) or Life() for name in SERIES}
+
+    def close(self, bound: int, rules: Rules) -> list[Alert]:
+        """Close and judge the minutes before `bound` (epoch seconds); what became of alerts."""
+        changes: list[Alert] = []
+        for minute, cell in self.counts.close(bound):
+            if minute >= self._watch.judged:
+                self._watch.judged = minute + MINUTE
+                changes += self._judge(minute, cell, rules)
+        return changes
+
+    def command(self, given: AlertCommand) -> Alert | None:
+        """What a person does about an alert; its next state, None where nothing changes."""
+        found = (command(life, given) for life in self._lives.values())
+        return next((alert for alert in found if alert is not None), None)
+
+    def adopt(self, alert: Alert) -> None:
+        """Take over the state of an alert as it was published."""
+        self._lives[alert.series].alert = alert
+
+    @property
+    def open(self) -> list[Alert]:
+        """The alerts that are not cleared."""
+        return [life.alert for life in self._lives.values() if life.open and life.alert]
+
+    def watch(self) -> Watch:
+        """The state to keep beside `counts`."""
+        return msgspec.structs.replace(
+            self._watch, detector=self._detector.save(), lives=self._lives
+        )
+
+    def _judge(self, minute: int, cell: Cell, rules: Rules) -> list[Alert]:
+        hours = np.full(len(SERIES), (minute // HOUR + _THURSDAY) % 168, dtype=np.int64)
+        pool = [waiting + new for waiting, new in zip(self._watch.pool, cell.parts, strict=True)]
+        parts = np.array(pool, dtype=np.float64)
+        enough = pool[0] >= _SHARED
+        totals = np.full(len(SERIES), parts[0] if enough else 0.0)
+        parts[0], totals[0] = cell.posts, np.nan
+        judged = judge(self._detector, hours, parts, totals)
+        self._watch.pool = [0] * len(SERIES) if enough else pool
+        changes = []
+        for place, name in enumerate(SERIES):
+            reading = self._reading(name, place, minute, judged, cell.parts)
+            alert = step(self._lives[name], reading, cell, rules.of(self.track, name))
+            if alert is not None:
+                changes.append(alert)
+        return changes
+
+    def _reading(
+        self, name: str, place: int, minute: int, judged: Judgement, parts: Sequence[int]
+    ) -> Reading:
+        return Reading(
+            track=self.track,
+            series=name,
+            minute=minute,
+            observed=_rounded(judged.observed[place]),
+            expected=_rounded(judged.expected[place]),
+            low=_rounded(judged.low[place]),
+            high=_rounded(judged.high[place]),
+            unit="share" if place else "posts",
+            deviation=_rounded(judged.deviation[place]),
+            anomaly=bool(judged.anomaly[place]),
+            posts=parts[place],
+        )
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 4)

@@ -1,0 +1,205 @@
+"""Rollups: what a batch of `sentiment` adds to each track, minute by minute. Pure.
+
+`rollups` holds two kinds of records, told apart by `type`:
+
+- a `Rollup`, keyed by its track: the sums over one batch of one partition of `sentiment`. The
+  batches of a partition follow one another, so that a repeat is known by its offsets.
+- a `Progress`, without a key, sent to every partition of `rollups`: how far in event time one
+  partition of `sentiment` has come. What it had before is in the records before it.
+
+Guarantee. A minute is complete once `Clock.complete` is past it: no post of it follows that is at
+most `lateness` older than the newest one of its partition. A post from the future (dated later
+than its arrival by more than `FUTURE_MS`) or older than `OLDEST_MS` at its arrival is counted
+apart and moves nothing. A partition of which nothing came for a while holds nobody: it has told
+all that it knew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from pipeline.buckets import FUTURE_MS, MINUTE
+from pipeline.event import EMOTIONS, POLARITIES, SentimentEvent
+from pipeline.times import epoch_ms
+
+OLDEST_MS = 25 * 3_600_000
+"""A post that was older than this when it arrived says nothing about now."""
+SILENT_SECONDS = 600.0
+"""A partition that was silent for this long holds nobody, whatever waits before it."""
+VOLUME = "volume"
+SERIES = (
+    VOLUME,
+    *(f"emotion:{name}" for name in EMOTIONS),
+    *(f"polarity:{name}" for name in POLARITIES),
+)
+"""Every series of a track, in the order of `Cell.parts`."""
+_OF_POLARITY = 1 + len(EMOTIONS)
+_PLACE = {name: place for place, name in enumerate(SERIES)}
+_CONFLICT = 10_000
+_MOST_NAMES = 32
+"""Languages or platforms told apart in one cell; the rest are `other`."""
+_OTHER = "other"
+
+
+class Cell(msgspec.Struct):
+    """Sums over the posts of one track and minute. Integers: sums are exact in any order."""
+
+    parts: list[int] = msgspec.field(default_factory=lambda: [0] * len(SERIES))
+    """Posts by series: all, by dominant emotion, by most probable polarity."""
+    languages: dict[str, int] = {}
+    platforms: dict[str, int] = {}
+    conflict: int = 0
+    """Sum of the conflicts, in ten-thousandths."""
+
+    @property
+    def posts(self) -> int:
+        """All posts."""
+        return self.parts[0]
+
+    @property
+    def mean_conflict(self) -> float | None:
+        """0-1; None without posts."""
+        return self.conflict / _CONFLICT / self.posts if self.posts else None
+
+    def count(self, event: SentimentEvent) -> None:
+        """Add one post."""
+        self.parts[0] += 1
+        self.parts[_PLACE[f"emotion:{event.dominant}"]] += 1
+        self.parts[_PLACE[f"polarity:{event.polarity.dominant}"]] += 1
+        _add(self.languages, (event.lang or "und").split("-")[0].lower()[:3], 1)
+        _add(self.platforms, event.platform, 1)
+        self.conflict += round(event.conflict * _CONFLICT)
+
+    def add(self, other: Cell) -> None:
+        """Add another cell's sums."""
+        self.parts = [mine + theirs for mine, theirs in zip(self.parts, other.parts, strict=True)]
+        for name, posts in other.languages.items():
+            _add(self.languages, name, posts)
+        for name, posts in other.platforms.items():
+            _add(self.platforms, name, posts)
+        self.conflict += other.conflict
+
+
+class Rollup(msgspec.Struct, tag_field="type", tag="rollup", kw_only=True):
+    """What the records `first` to `last` of one partition of `sentiment` add to one track."""
+
+    track: str
+    partition: int
+    first: int
+    last: int
+    minutes: dict[int, Cell]
+    """By the start of the minute, epoch seconds."""
+    outside: int = 0
+    """Posts dated in the future or too long ago, which are in no minute."""
+
+
+class Progress(msgspec.Struct, tag_field="type", tag="progress", kw_only=True):
+    """How far one partition of `sentiment` has come."""
+
+    partition: int
+    watermark: int
+    """Epoch milliseconds: what comes is younger, but for late posts. 0 before the first post."""
+    idle: bool
+    """Nothing has come for a while: the partition holds nobody."""
+
+
+Record = Rollup | Progress
+decoder = msgspec.json.Decoder(Record)
+
+
+class Arrived(NamedTuple):
+    """One event, and when it reached Kafka (epoch milliseconds)."""
+
+    event: SentimentEvent
+    timestamp: int
+
+
+class Source:
+    """How far one partition of `sentiment` has come. `now` is any steady clock, in seconds."""
+
+    def __init__(self, partition: int, lateness_ms: int, idle_seconds: float, now: float) -> None:
+        self.partition = partition
+        self._lateness_ms = lateness_ms
+        self._idle_seconds = idle_seconds
+        self._newest = 0
+        self._watermark = 0
+        self._busy_at = now
+
+    def saw(self, newest_ms: int, now: float) -> None:
+        """Posts came, the newest of them of this event time."""
+        self._newest = max(self._newest, newest_ms)
+        self._watermark = max(self._watermark, self._newest - self._lateness_ms)
+        self._busy_at = now
+
+    def progress(self, now: float, waiting: bool) -> Progress:
+        """Where it stands; `waiting` says whether posts are on their way through earlier stages.
+
+        Once idle, the lateness is waived: nothing older is to come.
+        """
+        silent = now - self._busy_at
+        idle = silent >= self._idle_seconds and (not waiting or silent >= SILENT_SECONDS)
+        if idle:
+            self._watermark = max(self._watermark, self._newest)
+        return Progress(partition=self.partition, watermark=self._watermark, idle=idle)
+
+
+class Clock:
+    """The event time up to which all of `sentiment` has been counted."""
+
+    def __init__(self, sources: int) -> None:
+        """`sources` partitions: until each of them was heard, nothing is complete."""
+        self._sources = sources
+        self._heard: dict[int, Progress] = {}
+        self.complete = 0
+        """Epoch milliseconds; only ever more."""
+
+    def hear(self, progress: Progress) -> int:
+        """Take note of a partition; what is complete now."""
+        before = self._heard.get(progress.partition)
+        if before is not None and before.watermark > progress.watermark:
+            progress = msgspec.structs.replace(progress, watermark=before.watermark)
+        self._heard[progress.partition] = progress
+        if len(self._heard) >= self._sources:
+            busy = [each.watermark for each in self._heard.values() if not each.idle]
+            known = min(busy) if busy else max(each.watermark for each in self._heard.values())
+            self.complete = max(self.complete, known)
+        return self.complete
+
+
+def roll_up(
+    partition: int, first: int, last: int, batch: Iterable[Arrived]
+) -> tuple[list[Rollup], int]:
+    """The rollups of one batch, by track, and its newest event time (epoch milliseconds; 0: none).
+
+    The batch is what stands between the offsets `first` and `last` of the partition.
+    """
+    rollups: dict[str, Rollup] = {}
+    newest = 0
+    for event, timestamp in batch:
+        created = epoch_ms(event.created_at)
+        inside = timestamp - OLDEST_MS <= created <= timestamp + FUTURE_MS
+        if inside:
+            newest = max(newest, min(created, timestamp))
+        seconds = created // 1000
+        minute = seconds - seconds % MINUTE
+        for track in event.tracks:
+            rollup = rollups.get(track)
+            if rollup is None:
+                rollup = Rollup(
+                    track=track, partition=partition, first=first, last=last, minutes={}
+                )
+                rollups[track] = rollup
+            if inside:
+                rollup.minutes.setdefault(minute, Cell()).count(event)
+            else:
+                rollup.outside += 1
+    return list(rollups.values()), newest
+
+
+def _add(into: dict[str, int], name: str, posts: int) -> None:
+    if name not in into and len(into) >= _MOST_NAMES:
+        name = _OTHER
+    into[name] = into.get(name, 0) + posts
