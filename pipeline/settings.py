@@ -66,8 +66,8 @@ class Settings(BaseSettings):
     batch_seconds: float = Field(default=0.2, gt=0, le=5)
     """Longest wait for a batch to fill, in seconds."""
 
-    release: Path | None = None
-    """Folder of the model release; the shipped one unless given."""
+    release: str | None = None
+    """The model: the name of a shipped release, a folder, or a name on the Hugging Face hub."""
     device: str = "auto"
     device_timeout_seconds: float = Field(default=15, gt=0)
     """A device process that answers nothing for this long is replaced."""

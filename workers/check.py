@@ -10,8 +10,9 @@ from kafka.errors import KafkaError
 from redis import RedisError
 
 from models.errors import ModelError
-from models.predictor import DEFAULT_RELEASE, Predictor
-from pipeline.errors import ServerUnavailable, SettingsError, WeathervaneError
+from models.predictor import Predictor
+from models.registry import find_release
+from pipeline.errors import ServerUnavailable, WeathervaneError
 from pipeline.settings import Settings
 from pipeline.store import connect
 from pipeline.topics import topic_specs
@@ -79,7 +80,4 @@ def _author(settings: Settings) -> str:
 
 
 def _model(settings: Settings) -> str:
-    release = settings.release or DEFAULT_RELEASE
-    if not release.is_dir():
-        raise SettingsError(f"there is no folder {release}")
-    return Predictor.load(release, settings.device).name
+    return Predictor.load(find_release(settings.release), settings.device).name

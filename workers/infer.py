@@ -11,7 +11,7 @@ from typing import Any
 from models.errors import ItemError
 from models.prediction import Prediction
 from models.prepare import Item, Prepared, Preparer
-from models.release import DEFAULT_RELEASE
+from models.registry import find_release
 from pipeline.clients import consumer, producer
 from pipeline.delivery import Delivery
 from pipeline.errors import UNDECODABLE, Unreadable, WeathervaneError
@@ -159,7 +159,7 @@ def run(settings: Settings, port: int) -> None:
     Raises:
         WeathervaneError: the model is missing or altered, or Kafka does not answer.
     """
-    release = settings.release or DEFAULT_RELEASE
+    release = find_release(settings.release)
     with worker(GROUP, settings, port) as (telemetry, stop):
         telemetry.ready(False, LOADING)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from models.evaluation import evaluate
-from models.release import DEFAULT_RELEASE
+from models.registry import find_release
 from models.scoring import score_parquet
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings
@@ -29,7 +29,7 @@ def predict(settings: Settings, source: Path, out: Path) -> None:
         raise SettingsError(f"there is no file {source}")
     if not out.absolute().parent.is_dir():
         raise SettingsError(f"there is no folder {out.absolute().parent}")
-    release = settings.release or DEFAULT_RELEASE
+    release = find_release(settings.release)
     with Progress("scored", _rows(source)) as progress:
         unreadable = score_parquet(release, source, out, settings.device, progress.at)
     if unreadable:
@@ -38,7 +38,7 @@ def predict(settings: Settings, source: Path, out: Path) -> None:
 
 def print_evaluation(settings: Settings, data: Path, split: str, as_json: bool) -> None:
     """Print the scores of the release on a split, corpus by corpus."""
-    scores = evaluate(settings.release or DEFAULT_RELEASE, data, split)
+    scores = evaluate(find_release(settings.release), data, split)
     if not scores:
         raise SettingsError(f"there is no {split}.parquet in the folders of {data}")
     if as_json:

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from models.errors import ItemError
-from models.predictor import DEFAULT_RELEASE, Predictor
+from models.predictor import Predictor
 from models.prepare import Item, Preparer
+from models.registry import find_release
 from pipeline.errors import SettingsError, WeathervaneError
 from pipeline.event import EMOTIONS, POLARITIES, Opinion, SentimentEvent
 from pipeline.media import MediaCleaner, MediaError, RawMedia
@@ -28,7 +29,7 @@ def score(
         WeathervaneError: a file cannot be read, or the post cannot be scored.
         ModelError: the release is missing or altered.
     """
-    release = settings.release or DEFAULT_RELEASE
+    release = find_release(settings.release)
     item = Item(text, *_cleaned(image, audio))
     prepared = Preparer.load(release).prepare([item])[0]
     if isinstance(prepared, ItemError):

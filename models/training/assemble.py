@@ -30,6 +30,7 @@ from models.training.card import write_card
 from models.training.data import split_train
 from models.training.features import Features, compute_features
 from models.training.fusion_stage import FusionTask, composites, own_samples
+from models.training.licences import use_of
 from models.training.loop import optimise
 from models.training.progress import Report
 from models.training.recipe import Recipe, RecipeError, find_start
@@ -62,7 +63,7 @@ def train_fusion(plan: Recipe, data: Path, out: Path, report: Report) -> Path:
     calibration = calibrate(model.fusion, held, held_features, both, plan.fusion.multi)
     config = shape(plan, model.text, calibration)
     write_json(release / "config.json", config)
-    write_manifest(release, plan.name)
+    write_manifest(release, plan.name, use_of(plan))
     scores = evaluate(release, data, "dev", plan.dev)
     write_json(release / "scores.json", scores)
     write_card(
@@ -73,7 +74,7 @@ def train_fusion(plan: Recipe, data: Path, out: Path, report: Report) -> Path:
         scores=scores,
         started=started,
     )
-    write_manifest(release, plan.name)
+    write_manifest(release, plan.name, use_of(plan))
     return release
 
 
