@@ -28,6 +28,8 @@ from pipeline.records import Outgoing, Record
 from pipeline.telemetry import Telemetry
 
 Transform = Callable[[Sequence[Record]], Sequence[Outgoing]]
+Pause = Callable[[], Sequence[Outgoing]]
+"""What there is to say while nothing comes; called after every poll that was empty."""
 
 FLUSH_SECONDS = 60.0
 LONGEST_PAUSE = 5.0
@@ -49,12 +51,14 @@ class Delivery:
         transform: Transform,
         telemetry: Telemetry,
         batch_seconds: float,
+        pause: Pause = tuple,
     ) -> None:
         self._consumer = consumer
         self._producer = producer
         self._transform = transform
         self._telemetry = telemetry
         self._poll_ms = int(batch_seconds * 1000)
+        self._pause = pause
         self._idle_at: dict[TopicPartition, int] = {}
         self._aborted = 0
 
@@ -118,9 +122,13 @@ class Delivery:
             if self._consumer.highwater(partition) is not None
         }
         moved = {p: at for p, at in positions.items() if at and self._idle_at.get(p) != at}
+        answers = self._pause()
+        if answers:
+            # With all positions: what a zombie has to say is refused as its records are.
+            moved = {p: at for p, at in positions.items() if at is not None}
         if moved:
             self._idle_at = positions
-            self._commit_or_rewind((), moved)
+            self._commit_or_rewind(answers, moved)
 
     def _rewind(self, offsets: dict[TopicPartition, OffsetAndMetadata]) -> None:
         """Read the batch again, where the partition is still this member's."""
@@ -156,7 +164,9 @@ def transact(
     """
     producer.begin_transaction()
     sent = [
-        producer.send(out.topic, key=out.key, value=out.value, headers=out.headers)
+        producer.send(
+            out.topic, key=out.key, value=out.value, headers=out.headers, partition=out.partition
+        )
         for out in answers
     ]
     producer.send_offsets_to_transaction(offsets, group)

@@ -40,6 +40,8 @@ class Outgoing:
     key: bytes | None
     value: bytes | None
     headers: Headers
+    partition: int | None = None
+    """Where it goes; None leaves that to the key."""
 
 
 def dead_letter(record: Record, error: Exception) -> Outgoing:

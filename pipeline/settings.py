@@ -75,6 +75,14 @@ class Settings(BaseSettings):
     author_salt_file: Path | None = None
     """Salt of the author hash. Without one, events carry no author."""
 
+    rules: Path | None = None
+    """TOML file of the rules of alerts; read again whenever it changes."""
+    monitor_lateness_seconds: float = Field(default=120, ge=0)
+    """The monitor waits for posts that are this much older than the newest before it judges a
+    minute. Alerts come that much later."""
+    monitor_idle_seconds: float = Field(default=5, gt=0)
+    """It does not wait for a partition that was silent for this long while no post is on its way."""
+
     notify: Path | None = None
     """TOML file of the channels that hear of alerts; read again whenever it changes."""
     notify_secrets: dict[str, SecretStr] = {}

@@ -19,11 +19,23 @@ SENTIMENT = "sentiment"
 ROLLUPS = "rollups"
 ALERTS = "alerts"
 ALERT_COMMANDS = "alerts.commands"
+MONITOR = "monitor"
+"""Group of the monitor's Faust app; its tables are named after it."""
+MONITOR_TABLES = (f"{MONITOR}-counts-changelog", f"{MONITOR}-watches-changelog")
 PLATFORMS = ("weathervane", "bluesky", "mastodon", "x", "weibo")
 
 MAX_RECORD_BYTES = 2_000_000
 """Largest record of a raw topic. Dead letters are the record and its error headers."""
 _DEAD_LETTER_ROOM = 100_000
+_TABLE = {
+    "cleanup.policy": "compact",
+    "compression.type": "gzip",
+    "max.message.bytes": str(MAX_RECORD_BYTES),
+    # Compacted early: a table is read from its beginning after each change of the group.
+    "segment.ms": "600000",
+    "segment.bytes": "16777216",
+    "min.cleanable.dirty.ratio": "0.2",
+}
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +60,14 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
     letters = _retention(settings.dead_letter_retention_hours)
     raw = [f"{RAW_PREFIX}{platform}" for platform in PLATFORMS]
     specs = [TopicSpec(name, settings.partitions, kept) for name in (*raw, POSTS, SENTIMENT)]
-    specs += [TopicSpec(name, settings.partitions, kept) for name in (ROLLUPS, ALERT_COMMANDS)]
+    # What Faust reads is brought to a codec of the standard library by the broker.
+    plain = kept | {"compression.type": "gzip"}
+    specs += [TopicSpec(name, settings.partitions, plain) for name in (ROLLUPS, ALERT_COMMANDS)]
     specs.append(TopicSpec(ALERTS, 1, {"cleanup.policy": "compact"}))
+    specs += [TopicSpec(name, settings.partitions, _TABLE) for name in MONITOR_TABLES]
     with_room = letters | {"max.message.bytes": str(MAX_RECORD_BYTES + _DEAD_LETTER_ROOM)}
-    specs += [TopicSpec(dead_letter_topic(name), 1, with_room) for name in (*raw, POSTS, SENTIMENT)]
+    read = (*raw, POSTS, SENTIMENT, ROLLUPS, ALERT_COMMANDS)
+    specs += [TopicSpec(dead_letter_topic(name), 1, with_room) for name in read]
     return specs
 
 
