@@ -73,6 +73,7 @@ def _download(name: str) -> Path:
 
 
 def _fetch(repository: str, files: Sequence[str], revision: str | None) -> Path:
+    from httpx import HTTPError
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HFValidationError
 
@@ -83,10 +84,11 @@ def _fetch(repository: str, files: Sequence[str], revision: str | None) -> Path:
             f"{repository} on the hub is no Weathervane release, or is not in the cache and the "
             f"hub does not answer: {_first_line(error)}"
         ) from error
-    except (OSError, HFValidationError) as error:
-        raise ReleaseError(
-            f"{repository} cannot be fetched from the hub: {_first_line(error)}"
-        ) from error
+    # RuntimeError: the library's second try after a refused connection uses a closed client.
+    except (OSError, HTTPError, HFValidationError, RuntimeError) as error:
+        silent = type(error) is RuntimeError
+        reason = "the hub does not answer" if silent else _first_line(error)
+        raise ReleaseError(f"{repository} cannot be fetched from the hub: {reason}") from error
     return paths[0].parent
 
 
