@@ -8,7 +8,7 @@ import sys
 import typer
 
 from pipeline.errors import WeathervaneError
-from workers.commands import dead_letters, local, model, stream, work
+from workers.commands import dead_letters, local, model, notify, stream, work
 
 app = typer.Typer(
     name="weathervane",
@@ -23,6 +23,7 @@ stream.register(app)
 model.register(app)
 work.register(app)
 dead_letters.register(app)
+notify.register(app)
 
 
 def main() -> None:

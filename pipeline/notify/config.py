@@ -40,10 +40,10 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """How long a message is tried before it counts as failed."""
     in_doubt: Doubt = "repeat"
 
-    def wants(self, alert: Alert) -> bool:
+    def wants(self, alert: Alert, any_state: bool = False) -> bool:
         """Whether the filters let this state of the alert pass; muting is not looked at."""
         return (
-            alert.state in self.states
+            (any_state or alert.state in self.states)
             and alert.severity >= self.min_severity
             and _among(alert.track, self.tracks)
             and _among(alert.series, self.series)

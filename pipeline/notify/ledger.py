@@ -33,9 +33,11 @@ _CLAIM = """
 local token, doubt, kept = ARGV[1], ARGV[2], ARGV[3]
 local answer = {}
 for index, key in ipairs(KEYS) do
-  local phase = string.match(redis.call('GET', key) or 'claimed', '^%a+')
-  answer[index] = phase
-  if phase == 'sending' then
+  local now = redis.call('GET', key) or 'claimed'
+  answer[index] = string.match(now, '^%a+')
+  if now == 'sending ' .. token then
+    answer[index] = 'claimed'
+  elseif answer[index] == 'sending' then
     answer[index] = doubt == 'repeat' and 'repeated' or 'unsure'
   end
   if answer[index] == 'unsure' then
@@ -81,7 +83,10 @@ class Ledger:
         self._move = client.register_script(_MOVE)
 
     def claim(self, channel: str, changes: Sequence[Change], doubt: Doubt) -> list[Claim]:
-        """Claim what nobody has told the channel yet, and what a dead process left unfinished."""
+        """Claim what nobody has told the channel yet, and what a dead process left unfinished.
+
+        What this process itself marked as being sent is claimed again: it knows that it was not.
+        """
         arguments: list[str | int] = [self._token, doubt, KEPT_MS]
         answers = self._claim(self._keys(channel, changes), arguments)
         return [cast(Claim, answer.decode()) for answer in answers]

@@ -16,6 +16,7 @@ class Role(StrEnum):
     ingest = "ingest"
     infer = "infer"
     aggregate = "aggregate"
+    notify = "notify"
     api = "api"
 
 
@@ -54,6 +55,10 @@ def run(
         from workers import aggregate
 
         aggregate.run(settings, port or 0)
+    elif role is Role.notify:
+        from workers import notify
+
+        notify.run(settings, port or 0)
     else:
         from workers import api
 
