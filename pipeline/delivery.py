@@ -51,6 +51,7 @@ class Delivery:
         transform: Transform,
         telemetry: Telemetry,
         batch_seconds: float,
+        *,
         pause: Pause = tuple,
     ) -> None:
         self._consumer = consumer

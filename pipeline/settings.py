@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     """The monitor waits for posts that are this much older than the newest before it judges a
     minute. Alerts come that much later."""
     monitor_idle_seconds: float = Field(default=5, gt=0)
-    """It does not wait for a partition that was silent for this long while no post is on its way."""
+    """It waits for no partition that was silent for this long while no post is on its way."""
 
     notify: Path | None = None
     """TOML file of the channels that hear of alerts; read again whenever it changes."""
