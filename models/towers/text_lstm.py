@@ -1,0 +1,35 @@
+"""The recurrent text tower: two LSTM layers of 128 over word vectors.
+
+Hochreiter & Schmidhuber 1997; stacked as in Graves 2013, arXiv:1303.5778.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_sequence, unpack_sequence
+
+from models.towers.base import TowerOutput
+from models.towers.words import word_table
+
+
+class TextLstm(nn.Module):
+    """Word ids in, one vector a text out: the upper layer's state after the last word."""
+
+    def __init__(
+        self, vocabulary: int, *, width: int = 100, hidden: int = 128, vectors: Tensor | None = None
+    ) -> None:
+        """`vectors`: starting word vectors `(vocabulary, width)`, else random ones."""
+        super().__init__()
+        self.words = word_table(vocabulary, width, vectors)
+        self.dropout = nn.Dropout(0.3)
+        self.lstm = nn.LSTM(self.words.embedding_dim, hidden, num_layers=2, dropout=0.3)
+        self.dim = hidden
+
+    def encode(self, batch: Sequence[Tensor]) -> TowerOutput:
+        """`batch`: int word ids `(words,)` a text."""
+        lengths = [len(ids) for ids in batch]
+        x = self.dropout(self.words(torch.cat(list(batch)).long()))  # (total, width)
+        sequences = pack_sequence(list(torch.split(x, lengths)), enforce_sorted=False)
+        states, (last, _) = self.lstm(sequences)  # last: (layers, batch, hidden)
+        return TowerOutput(last[-1], torch.cat(unpack_sequence(states)), lengths)
