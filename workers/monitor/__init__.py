@@ -1,0 +1,1 @@
+"""The monitor: `sentiment` into rollups, rollups into series, spikes into alerts."""

@@ -1,0 +1,102 @@
+"""One partition of `rollups`: its tracks, its event-time clock. Pure but for what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from pipeline.alerts.alert import Alert, AlertCommand
+from pipeline.alerts.rules import Rules
+from pipeline.alerts.track import Counts, TrackMonitor, Watch
+from pipeline.buckets import MINUTE
+from pipeline.rollups import Clock, Progress, Record
+
+_counts = msgspec.msgpack.Decoder(Counts)
+_watches = msgspec.msgpack.Decoder(Watch)
+_encoder = msgspec.msgpack.Encoder()
+
+
+@dataclass(slots=True)
+class Step:
+    """What a batch changed."""
+
+    alerts: list[Alert] = field(default_factory=list)
+    counted: set[str] = field(default_factory=set)
+    """Tracks whose counts are another."""
+    judged: set[str] = field(default_factory=set)
+    """Tracks whose watch is another as well."""
+    repeats: int = 0
+
+
+class Shard:
+    """The tracks of one partition. `sources` is the number of partitions of `sentiment`."""
+
+    def __init__(self, sources: int) -> None:
+        self._clock = Clock(sources)
+        self._tracks: dict[str, TrackMonitor] = {}
+
+    @classmethod
+    def restored(
+        cls, sources: int, counts: Mapping[str, bytes], watches: Mapping[str, bytes]
+    ) -> Shard:
+        """A shard as its tables say, by track.
+
+        Its clock is heard again: every partition tells its progress a few times a minute.
+        """
+        shard = cls(sources)
+        for track, value in counts.items():
+            kept = watches.get(track)
+            watch = None if kept is None else _watches.decode(kept)
+            shard._tracks[track] = TrackMonitor(track, _counts.decode(value), watch)
+        return shard
+
+    @property
+    def tracks(self) -> Mapping[str, TrackMonitor]:
+        """By name."""
+        return self._tracks
+
+    @property
+    def complete(self) -> int:
+        """Event time up to which minutes are closed, epoch milliseconds."""
+        return self._clock.complete
+
+    def take(self, record: Record, rules: Rules, into: Step) -> None:
+        """Take in the next record of the partition."""
+        if isinstance(record, Progress):
+            self._close(self._clock.hear(record), rules, into)
+            return
+        monitor = self._tracks.get(record.track)
+        if monitor is None:
+            monitor = self._tracks[record.track] = TrackMonitor(record.track)
+        if monitor.counts.add(record):
+            into.counted.add(record.track)
+        else:
+            into.repeats += 1
+
+    def command(self, given: AlertCommand, into: Step) -> None:
+        """Take in what a person does about an alert."""
+        monitor = self._tracks.get(given.track)
+        alert = None if monitor is None else monitor.command(given)
+        if alert is not None:
+            into.alerts.append(alert)
+            into.judged.add(given.track)
+
+    def adopt(self, published: Iterable[Alert]) -> None:
+        """Take over the alerts as they were published."""
+        for alert in published:
+            self._tracks[alert.track].adopt(alert)
+
+    def values(self, track: str) -> tuple[bytes, bytes]:
+        """Counts and watch of a track, as the tables keep them."""
+        monitor = self._tracks[track]
+        return _encoder.encode(monitor.counts), _encoder.encode(monitor.watch())
+
+    def _close(self, complete_ms: int, rules: Rules, into: Step) -> None:
+        bound = complete_ms // 1000 // MINUTE * MINUTE
+        for track, monitor in self._tracks.items():
+            if bound > monitor.counts.closed:
+                into.alerts += monitor.close(bound, rules)
+                into.counted.add(track)
+                into.judged.add(track)
