@@ -1,0 +1,89 @@
+"""The posts of each task: what is learnt from, held out and scored."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from models.classic.posts import Indices, Posts, emotion_posts, polarity_posts
+from models.classic.suite import Split
+from models.compare.recipe import ComparedTask
+from models.corpora import DataError, Rows, read_split
+from models.labels import MODALITIES
+from models.training.data import split_train
+
+
+def read_task(data: Path, task: ComparedTask, seed: int) -> Split:
+    """Read one task. A corpus's dev split is what is scored; no text of it is learnt.
+
+    Raises DataError where a corpus is missing or a class has no rows.
+    """
+    parts = [_corpus(data, task, index, seed) for index in range(len(task.corpus))]
+    if not task.composites:
+        return parts[0]
+    learn, held, test = (
+        _composites([getattr(part, side) for part in parts], count, [seed, number])
+        for number, (side, count) in enumerate(
+            (
+                ("learn", task.composites),
+                ("held", max(1, task.composites // 8)),
+                ("test", task.dev_composites),
+            )
+        )
+    )
+    return Split(learn, held, test)
+
+
+def _corpus(data: Path, task: ComparedTask, index: int, seed: int) -> Split:
+    corpus = task.corpus[index]
+    learn, held = split_train(data, [corpus], [corpus.name], task.held_out, seed)
+    test = read_split(data, corpus.name, "dev")
+    if 0 < task.dev_rows < len(test):
+        order = np.random.default_rng(seed).permutation(len(test))
+        test = test.take(np.sort(order[: task.dev_rows]))
+    sides = [_posts(rows, task) for rows in (learn, held, test)]
+    if task.composites:
+        sides = [_only(side, MODALITIES[index]) for side in sides]
+    elif task.modalities:
+        sides = [_only(side, *task.modalities) for side in sides]
+    return Split(*sides)
+
+
+def _posts(rows: Rows, task: ComparedTask) -> Posts:
+    return polarity_posts(rows) if task.label == "polarity" else emotion_posts(rows)
+
+
+def _only(posts: Posts, *modalities: str) -> Posts:
+    """The same posts with nothing but these modalities."""
+    n = len(posts)
+    return replace(
+        posts,
+        texts=posts.texts if "text" in modalities else [None] * n,
+        images=posts.images if "image" in modalities else [None] * n,
+        audios=posts.audios if "audio" in modalities else [None] * n,
+    )
+
+
+def _composites(parts: Sequence[Posts], count: int, seed: Sequence[int]) -> Posts:
+    """`count` posts a class, each of a text, a face and a voice of that class, drawn at random."""
+    random = np.random.default_rng(seed)
+    shared = [name for name in parts[0].classes if all(name in part.classes for part in parts)]
+    columns: list[list[int]] = [[] for _ in parts]
+    for name in shared:
+        for column, part in zip(columns, parts, strict=True):
+            pool = np.flatnonzero(part.labels == part.classes.index(name))
+            if not len(pool):
+                raise DataError(f"no row of one corpus has the class {name}: no composites of it")
+            column.extend(_draw(pool, count, random).tolist())
+    texts, images, audios = (
+        part.take(np.array(column)) for part, column in zip(parts, columns, strict=True)
+    )
+    labels = np.repeat(np.arange(len(shared)), count)
+    return Posts(texts.texts, images.images, audios.audios, labels, tuple(shared))
+
+
+def _draw(pool: Indices, count: int, random: np.random.Generator) -> Indices:
+    """Each once before any twice."""
+    rounds = [random.permutation(pool) for _ in range(-(-count // len(pool)))]
+    return np.concatenate(rounds)[:count]

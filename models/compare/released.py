@@ -1,0 +1,56 @@
+"""The released model on the tasks of the comparison. It learnt from more: see its card."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from models.classic.posts import Indices, Posts
+from models.compare.recipe import ComparedTask
+from models.errors import ItemError
+from models.labels import EMOTIONS, POLARITIES
+from models.prediction import Prediction
+from models.predictor import Predictor
+from models.prepare import Item, Prepared, Preparer
+
+CHUNK = 256  # posts prepared at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A release, asked for one of the classes of a task."""
+
+    predictor: Predictor
+    preparer: Preparer
+    parameters: int
+
+    @classmethod
+    def load(cls, release: Path) -> "Released":
+        """Raises ReleaseError."""
+        from safetensors import safe_open
+
+        predictor, preparer = Predictor.load(release, "cpu"), Preparer.load(release)
+        with safe_open(release / "model.safetensors", framework="np") as file:
+            shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118
+        return cls(predictor, preparer, sum(int(np.prod(shape)) for shape in shapes))
+
+    def predict(self, posts: Posts, task: ComparedTask) -> Indices:
+        """Class of each post, `(posts,)`: the likeliest of the task's own."""
+        names = POLARITIES if task.label == "polarity" else EMOTIONS
+        columns = [names.index(name) for name in posts.classes]
+        found: list[int] = []
+        for start in range(0, len(posts), CHUNK):
+            part = range(start, min(start + CHUNK, len(posts)))
+            items = [Item(posts.texts[i], posts.images[i], posts.audios[i]) for i in part]
+            prepared = self.preparer.prepare(items)
+            # One that cannot be read is answered by the prior.
+            ready = [Prepared() if isinstance(item, ItemError) else item for item in prepared]
+            found += [_choice(a, task, columns) for a in self.predictor.predict(ready)]
+        return np.array(found, np.int64)
+
+
+def _choice(answer: Prediction | ItemError, task: ComparedTask, columns: list[int]) -> int:
+    if isinstance(answer, ItemError):
+        return 0
+    odds = answer.polarity if task.label == "polarity" else answer.emotions
+    return int(odds[columns].argmax())

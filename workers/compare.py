@@ -1,0 +1,37 @@
+"""`compare`: every tower and fusion on the same posts, as a table on stdout and as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from models.compare import compare
+from models.compare.page import markdown, write_page
+from models.compare.recipe import read_compare_recipe
+from models.compare.run import Places
+from models.registry import find_release
+from models.training.progress import reporter
+from pipeline.settings import Settings
+
+
+def print_comparison(
+    settings: Settings,
+    recipe: Path,
+    data: Path,
+    out: Path,
+    *,
+    page: Path | None,
+    only: Sequence[str],
+) -> None:
+    """Make the rows that are missing, print all, and put them into `page` where one is given.
+
+    Raises:
+        ModelError: recipe, data, release or page are not what they should be.
+    """
+    places = Places(data, out, find_release(settings.release))
+    with reporter() as report:
+        rows = compare(recipe, places, report, only=only)
+    tables = markdown(read_compare_recipe(recipe), rows)
+    print(tables)
+    if page is not None:
+        write_page(page, tables)
