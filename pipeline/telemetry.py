@@ -32,6 +32,7 @@ class Telemetry:
         self._clock = clock
         self._ready = False
         self._why = "starting"
+        self._checks: list[Callable[[], tuple[bool, str]]] = []
         self._progressed = clock()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -107,7 +108,12 @@ class Telemetry:
         age = self._clock() - self._progressed
         if age > STALLED_SECONDS:
             return False, f"no progress for {age:.0f} s"
-        return True, "ok"
+        found = (check() for check in self._checks)
+        return next((answer for answer in found if not answer[0]), (True, "ok"))
+
+    def also(self, check: Callable[[], tuple[bool, str]]) -> None:
+        """Let health depend on another part of the worker as well."""
+        self._checks.append(check)
 
     def readiness(self) -> tuple[bool, str]:
         """Whether the worker takes work."""

@@ -16,6 +16,7 @@ class Role(StrEnum):
     ingest = "ingest"
     infer = "infer"
     aggregate = "aggregate"
+    monitor = "monitor"
     notify = "notify"
     api = "api"
 
@@ -55,6 +56,10 @@ def run(
         from workers import aggregate
 
         aggregate.run(settings, port or 0)
+    elif role is Role.monitor:
+        from workers.monitor.run import run as run_monitor
+
+        run_monitor(settings, port or 0)
     elif role is Role.notify:
         from workers import notify
 

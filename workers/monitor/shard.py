@@ -88,10 +88,13 @@ class Shard:
         for alert in published:
             self._tracks[alert.track].adopt(alert)
 
-    def values(self, track: str) -> tuple[bytes, bytes]:
-        """Counts and watch of a track, as the tables keep them."""
-        monitor = self._tracks[track]
-        return _encoder.encode(monitor.counts), _encoder.encode(monitor.watch())
+    def counts(self, track: str) -> bytes:
+        """The counts of a track, as their table keeps them."""
+        return _encoder.encode(self._tracks[track].counts)
+
+    def watch(self, track: str) -> bytes:
+        """The watch of a track, as its table keeps it."""
+        return _encoder.encode(self._tracks[track].watch())
 
     def _close(self, complete_ms: int, rules: Rules, into: Step) -> None:
         bound = complete_ms // 1000 // MINUTE * MINUTE

@@ -1,0 +1,208 @@
+"""The process of the monitor: a thread that combines, an event loop that watches, a watchdog."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+
+import faust
+from kafka import KafkaConsumer
+
+from pipeline.alerts.rules import RuleFile
+from pipeline.clients import consumer, producer
+from pipeline.delivery import Delivery
+from pipeline.errors import ServerUnavailable
+from pipeline.posts_reader import PostReader
+from pipeline.settings import Settings
+from pipeline.store import Store, connect
+from pipeline.telemetry import Telemetry
+from pipeline.topics import ALERT_COMMANDS, ALERTS, MONITOR, MONITOR_TABLES, ROLLUPS, SENTIMENT
+from workers.monitor.combine import Combine
+from workers.monitor.ledger import Ledger
+from workers.monitor.series import Series
+from workers.monitor.streams import make_app
+from workers.monitor.upstream import Upstream
+from workers.monitor.witness import Witness
+from workers.process import worker
+
+COMBINE_GROUP = f"{MONITOR}-combine"
+_LOOK_SECONDS = 0.2
+_STOP_SECONDS = 20.0
+"""After SIGTERM. Faust sometimes stands still then; nothing is lost when the process just ends."""
+_SICK_SECONDS = 15.0
+"""For which health may fail before the process ends."""
+_RECOVERY_SECONDS = 600.0
+"""For which the tables may be read."""
+log = logging.getLogger(__name__)
+
+
+class Stop:
+    """Why and whether the process ends: a signal, or a part of it that cannot go on."""
+
+    def __init__(self, signalled: threading.Event) -> None:
+        self.signalled = signalled
+        self.error: BaseException | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """A part cannot go on."""
+        self.error = self.error or error
+        self.signalled.set()
+
+
+def run(settings: Settings, port: int) -> None:
+    """Run one monitor until SIGTERM.
+
+    Raises:
+        WeathervaneError: a setting is wrong, a topic is missing, or Kafka does not answer.
+    """
+    with worker(MONITOR, settings, port) as (telemetry, signalled), ExitStack() as stack:
+        stop = Stop(signalled)
+        rules = RuleFile(settings.rules)
+        counts = _partitions(settings)
+        targets, sources = counts[ROLLUPS], counts[SENTIMENT]
+        ledger = stack.enter_context(closing(Ledger.open(settings)))
+        letters = stack.enter_context(closing(producer(settings)))
+        store = Store(stack.enter_context(closing(connect(settings.redis))))
+        posts = stack.enter_context(closing(PostReader(settings)))
+        app = make_app(settings, stack.enter_context(tempfile.TemporaryDirectory()))
+        series = Series(
+            app,
+            partitions=targets,
+            sources=sources,
+            rules=rules,
+            ledger=ledger,
+            witness=Witness(store, posts),
+            letters=letters,
+            telemetry=telemetry,
+            failed=stop.fail,
+        )
+        telemetry.also(series.health)
+        stack.enter_context(_watchdog(telemetry))
+        with _combining(settings, targets, telemetry, stop):
+            asyncio.run(_stream(app, series, telemetry, stop))
+        if stop.error is not None:
+            raise stop.error
+
+
+async def _stream(app: faust.App, series: Series, telemetry: Telemetry, stop: Stop) -> None:
+    """Run the Faust app until the process ends."""
+    telemetry.ready(False, "the tables are being read")
+    starting = asyncio.ensure_future(app.start())
+    recovering = time.monotonic()
+    while not stop.signalled.is_set():
+        await asyncio.sleep(_LOOK_SECONDS)
+        if starting.done() and starting.exception() is not None:
+            stop.fail(starting.exception() or RuntimeError("the app does not start"))
+        if app.crashed:
+            stop.fail(app.crash_reason or RuntimeError("Faust crashed"))
+        ready = starting.done() and app.tables.recovery.completed.is_set()
+        telemetry.ready(ready, "the tables are being read")
+        now = time.monotonic()
+        if ready:
+            recovering = now
+        elif now - recovering < _RECOVERY_SECONDS:
+            series.progressed = now
+    telemetry.ready(False, "stopping")
+    try:
+        await asyncio.wait_for(app.stop(), _STOP_SECONDS)
+    except TimeoutError:
+        log.warning("Faust does not stop within %.0f s; the process ends", _STOP_SECONDS)
+        os._exit(1 if stop.error else 0)
+
+
+@contextmanager
+def _combining(
+    settings: Settings, targets: int, telemetry: Telemetry, stop: Stop
+) -> Iterator[None]:
+    """A thread that turns `sentiment` into `rollups` for the time of the block."""
+    with (
+        closing(Upstream(settings)) as upstream,
+        closing(consumer(settings, COMBINE_GROUP)) as source,
+        closing(producer(settings, f"{COMBINE_GROUP}-{settings.name}")) as sink,
+    ):
+        source.subscribe([SENTIMENT])
+        combine = Combine(
+            lateness_ms=int(settings.monitor_lateness_seconds * 1000),
+            idle_seconds=settings.monitor_idle_seconds,
+            targets=targets,
+            assigned=lambda: {place.partition for place in source.assignment()},
+            waiting=upstream.waiting,
+            telemetry=telemetry,
+        )
+        delivery = Delivery(
+            source, sink, combine, telemetry, settings.batch_seconds, pause=combine.pause
+        )
+        thread = threading.Thread(
+            target=_guarded, args=(delivery.run, stop), name="combine", daemon=True
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.signalled.set()
+            thread.join(_STOP_SECONDS)
+
+
+def _guarded(work: Callable[[threading.Event], None], stop: Stop) -> None:
+    try:
+        work(stop.signalled)
+    except BaseException as error:  # noqa: BLE001 (the main thread raises it)
+        stop.fail(error)
+
+
+@contextmanager
+def _watchdog(telemetry: Telemetry) -> Iterator[None]:
+    """End the process once it is not alive for a while, so that it is started again.
+
+    A thread: it looks also when the event loop stands still.
+    """
+    ended = threading.Event()
+
+    def watch() -> None:
+        sick = 0.0
+        while not ended.wait(1.0):
+            alive, why = telemetry.health()
+            sick = 0.0 if alive else sick + 1.0
+            if sick > _SICK_SECONDS:
+                log.critical("%s: the process ends", why)
+                os._exit(1)
+
+    thread = threading.Thread(target=watch, name="watchdog", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def _partitions(settings: Settings) -> dict[str, int]:
+    """Partitions of the topics that the monitor needs.
+
+    Raises:
+        ServerUnavailable: one is missing, or they do not fit together.
+    """
+    with closing(consumer(settings, None)) as reader:
+        known = _numbers(reader)
+    names = (SENTIMENT, ROLLUPS, ALERTS, ALERT_COMMANDS, *MONITOR_TABLES)
+    missing = [name for name in names if not known.get(name)]
+    if missing:
+        raise ServerUnavailable(
+            f"the topic {missing[0]} is missing; create it with: weathervane topics create"
+        )
+    for name in (ALERT_COMMANDS, *MONITOR_TABLES):
+        if known[name] != known[ROLLUPS]:
+            raise ServerUnavailable(
+                f"{name} has {known[name]} partitions and {ROLLUPS} {known[ROLLUPS]}; "
+                "they must have as many"
+            )
+    return known
+
+
+def _numbers(reader: KafkaConsumer) -> dict[str, int]:
+    return {name: len(reader.partitions_for_topic(name) or ()) for name in reader.topics()}

@@ -1,0 +1,131 @@
+"""The Faust app of the monitor, with a guard for each of its known traps.
+
+- Rollups are written in transactions: the consumer reads committed records only, which Faust does
+  by itself in its `exactly_once` mode alone, whose tables were not exact under kill -9.
+- Topics are created by us before, and a missing one ends the start: Faust would hang.
+- Its web server, which shows tables to everybody, is off; its environment is not read.
+- A write to a table is awaited until the broker has it, before the record is acknowledged.
+- A group member that died is replaced after 10 s, not 60; nobody polls less than every 5 minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+import faust
+from faust.transport.drivers import aiokafka as driver
+
+from pipeline.settings import Settings
+from pipeline.topics import MAX_RECORD_BYTES, MONITOR
+
+_WRITE_SECONDS = 30.0
+
+
+class _CommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # aiokafka reads it when the consumer starts.
+        consumer._isolation_level = "read_committed"
+        return consumer
+
+
+class _Consumer(driver.Consumer):  # type: ignore[misc]
+    def _new_consumer_thread(self) -> Any:
+        return _CommittedThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class _Transport(driver.Transport):  # type: ignore[misc]
+    Consumer = _Consumer
+
+
+class KeptTable(faust.Table):  # type: ignore[misc]
+    """A table whose writes can be awaited. Keys and values are bytes."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._sent: list[Any] = []
+
+    def send_changelog(self, *args: Any, **options: Any) -> Any:
+        """Faust's own, remembering what is under way."""
+        sent = super().send_changelog(*args, **options)
+        self._sent.append(sent)
+        return sent
+
+    async def written(self) -> None:
+        """Until all writes so far are acknowledged by the broker.
+
+        Raises:
+            TimeoutError: they are not within 30 s.
+        """
+        sent, self._sent = self._sent, []
+        if sent:
+            await asyncio.wait_for(asyncio.gather(*sent), _WRITE_SECONDS)
+
+
+def make_app(settings: Settings, datadir: str) -> faust.App:
+    """The app, without agents and tables. Nothing is connected yet."""
+    servers = [f"kafka://{server.strip()}" for server in settings.kafka.split(",")]
+    app = faust.App(
+        MONITOR,
+        broker=servers,
+        broker_credentials=_credentials(settings),
+        env={},
+        datadir=datadir,
+        autodiscover=False,
+        store="memory://",
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        processing_guarantee="at_least_once",
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=2 * MAX_RECORD_BYTES,
+        broker_client_id=f"{MONITOR}-{settings.name}",
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=3.0,
+        broker_max_poll_interval=300.0,
+        broker_commit_interval=1.0,
+        producer_acks=-1,
+        producer_compression_type="gzip",
+        producer_max_request_size=MAX_RECORD_BYTES,
+        table_standby_replicas=0,
+        stream_wait_empty=True,
+    )
+    app.transport = _Transport(app.conf.broker_consumer, app)
+    return app
+
+
+def make_table(app: faust.App, name: str, partitions: int) -> KeptTable:
+    """A table of bytes by track, in memory, with its changelog `monitor-<name>-changelog`."""
+    table = KeptTable(
+        app,
+        name=name,
+        key_type=bytes,
+        value_type=bytes,
+        partitions=partitions,
+        use_partitioner=True,
+    )
+    app.tables.add(table)
+    return table
+
+
+def _credentials(settings: Settings) -> Any:
+    options: Mapping[str, Any] = settings.kafka_options()
+    protocol = options["security_protocol"]
+    if protocol == "PLAINTEXT":
+        return None
+    context = None
+    if protocol.endswith("SSL"):
+        context = ssl.create_default_context(cafile=options.get("ssl_cafile"))
+        if "ssl_certfile" in options:
+            context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
+    if not protocol.startswith("SASL"):
+        return faust.SSLCredentials(context)
+    return faust.SASLCredentials(
+        username=options.get("sasl_plain_username"),
+        password=options.get("sasl_plain_password"),
+        mechanism=options.get("sasl_mechanism"),
+        ssl_context=context,
+    )
