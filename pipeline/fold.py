@@ -73,16 +73,29 @@ class Folder:
         self._client = client
         self._lateness_ms = lateness_ms
         self._generation_ms = max(1, dedupe_ms // (_GENERATIONS - 1))
-        self._namespace = namespace
+        self.namespace = namespace
         self._fold = client.register_script(_script("fold.lua"))
         self._seen = client.register_script(_script("seen.lua"))
 
     def position(self, partition: int) -> Position:
         """What the store holds for the partition, and a note that the partition exists."""
-        keys = Keys(self._namespace, partition)
-        self._client.sadd(f"{self._namespace}:partitions", partition)
+        keys = Keys(self.namespace, partition)
+        self._client.sadd(f"{self.namespace}:partitions", partition)
         offset, watermark = self._client.hmget(keys.position, ["offset", "watermark"])
         return Position(None if offset is None else int(offset), int(watermark or 0))
+
+    def confirm(
+        self, partition: int, expected: Position, reached: int, complete_ms: int
+    ) -> Position:
+        """Note that the partition is counted up to `reached`, its end at `complete_ms`.
+
+        Nothing is noted where the store is elsewhere, which the answer, its position, shows.
+        """
+        keys = Keys(self.namespace, partition)
+        plan = _Plan(keys).encode(Deltas(), {"reached": reached, "complete_ms": complete_ms})
+        stored = "" if expected.offset is None else expected.offset
+        applied = self._fold(keys=[keys.position, keys.changes, keys.tracks], args=[stored, plan])
+        return expected if applied[0] else self.position(partition)
 
     def fold(
         self,
@@ -93,7 +106,7 @@ class Folder:
         now_ms: int,
     ) -> Folded:
         """Apply a batch that begins at `expected` and ends before `next_offset`."""
-        keys = Keys(self._namespace, partition)
+        keys = Keys(self.namespace, partition)
         sorted_out = self._sort_out(keys, batch)
         fresh, edited = sorted_out.fresh, sorted_out.edited
         deltas = sum_deltas(fresh, expected.watermark, self._lateness_ms)
@@ -110,6 +123,8 @@ class Folder:
         }
         plan.counters.append([1, 0, *_flat(own)])
         state: dict[str, int] = {"offset": next_offset, "watermark": deltas.watermark}
+        if batch:
+            state["complete_ms"] = batch[-1].timestamp
         received = [scored.received for scored in batch if scored.received is not None]
         if received:
             state["delay_ms"] = max(0, now_ms - received[-1])

@@ -10,6 +10,7 @@ from kafka.errors import GroupIdNotFoundError
 
 from pipeline.clients import consumer
 from pipeline.settings import Settings
+from pipeline.topics import SENTIMENT
 
 GROUPS = ("ingest", "infer", "aggregate")
 
@@ -43,6 +44,17 @@ class Lag:
             for group, offsets in committed.items()
             if offsets
         }
+
+    def ends(self) -> dict[int, int]:
+        """Ends of `sentiment`, committed transactions only, by partition.
+
+        Raises:
+            KafkaError: Kafka does not answer.
+        """
+        with self._lock:
+            numbers = self._consumer.partitions_for_topic(SENTIMENT) or ()
+            ends = self._consumer.end_offsets([TopicPartition(SENTIMENT, n) for n in numbers])
+        return {place.partition: end for place, end in ends.items()}
 
     def close(self) -> None:
         """Close both clients."""

@@ -30,8 +30,13 @@ class Freshness(msgspec.Struct):
     """Newest event time counted, epoch milliseconds."""
     delay_seconds: float | None
     """From the arrival of a post in Kafka to its being counted, for the newest batch."""
+    complete_ms: int | None
+    """Epoch milliseconds: what reached `sentiment` before this is counted. Null where the store
+    does not know it of every partition, as after it came back empty."""
     positions: dict[int, int]
     """Next offset of `sentiment` by partition."""
+    reached: dict[int, int]
+    """The same, past the transaction markers that were behind the last record."""
     events: int
     duplicates: int
     edited: int
@@ -155,8 +160,19 @@ class Store:
     def freshness(self) -> Freshness:
         """How current the store is, over all partitions."""
         partitions = self._partitions()
-        names = ("offset", "watermark", "delay_ms", "events", "duplicates", "edited", "late")
+        names = (
+            "offset",
+            "watermark",
+            "delay_ms",
+            "events",
+            "duplicates",
+            "edited",
+            "late",
+            "complete_ms",
+            "reached",
+        )
         rows = self._pipeline(("HMGET", keys.position, *names) for keys in partitions)
+        complete = [int(row[7]) for row in rows if row[7]]
         known = [
             (keys.partition, [int(value or 0) for value in row])
             for keys, row in zip(partitions, rows, strict=True)
@@ -166,7 +182,9 @@ class Store:
         return Freshness(
             last_event_ms=newest or None,
             delay_seconds=max((v[2] / 1000 for _, v in known if v[3]), default=None),
+            complete_ms=min(complete) if complete and len(complete) == len(rows) else None,
             positions={partition: values[0] for partition, values in known},
+            reached={partition: max(values[0], values[8]) for partition, values in known},
             events=sum(values[3] for _, values in known),
             duplicates=sum(values[4] for _, values in known),
             edited=sum(values[5] for _, values in known),

@@ -1,8 +1,10 @@
 """Aggregate: sentiment events into the store, exactly.
 
 The store's position is the truth; the group's committed offsets only show the lag. On assignment
-the consumer seeks to the stored position, after a refusal as well, and while idle the positions
-are compared once a second, so that a store that came back with an older snapshot is caught up.
+the consumer seeks to the stored position, after a refusal as well, and once a second the positions
+are compared, so that a store that came back with an older snapshot is caught up. Where nothing is
+left to read by then, the store is told so: readers see by the age of that note whether the counts
+are up to date, also when the store lost it or this process is dead.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ from workers.process import worker
 
 GROUP = "aggregate"
 CHECK_SECONDS = 1.0
+_ENDS_MS = 1000
+"""Longest wait for the ends of the partitions."""
 log = logging.getLogger(__name__)
 
 
@@ -86,13 +90,28 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _locate(self, check: bool) -> None:
         """Seek to the stored position where the consumer is elsewhere; `check` asks for all."""
+        ended = self._ended() if check else {}
         for partition in self._source.assignment():
             known = self._positions.get(partition)
-            if known is not None and not check:
+            if known is None or (check and partition not in ended):
+                stored = self._folder.position(partition.partition)
+            elif check:
+                stored = self._folder.confirm(partition.partition, known, *ended[partition])
+            else:
                 continue
-            stored = self._folder.position(partition.partition)
             if known != stored:
                 self._seek(partition, stored)
+
+    def _ended(self) -> dict[TopicPartition, tuple[int, int]]:
+        """Partitions of which nothing is left to read: the position and since when (epoch ms)."""
+        now_ms = self._now_ms()
+        try:
+            ends = self._source.end_offsets(list(self._positions), timeout_ms=_ENDS_MS)
+        except KafkaError as error:
+            log.warning("Kafka does not tell where the partitions end: %r", error)
+            return {}
+        reached = {p: self._source.position(p, timeout_ms=_ENDS_MS) for p in self._positions}
+        return {p: (at, now_ms) for p, at in reached.items() if at is not None and at >= ends[p]}
 
     def _seek(self, partition: TopicPartition, stored: Position) -> None:
         if stored.offset is None:

@@ -189,8 +189,11 @@ def run_schedule(empty: redis.Redis, seed: int) -> None:
     for _ in range(60):
         who = rng.randrange(2)
         action = rng.random()
-        if action < 0.12:
+        if action < 0.08:
             believed[who] = folder.position(0)
+        elif action < 0.12:
+            reached = believed[who].offset or 0
+            believed[who] = folder.confirm(0, believed[who], reached, ARRIVAL_MS)
         elif action < 0.2:
             snapshots.append({key: empty.dump(key) for key in empty.scan_iter()})
         elif action < 0.25:
@@ -255,6 +258,24 @@ def test_an_edit_of_a_post_never_seen_counts_as_the_post(empty: redis.Redis) -> 
     log = [edited, original, edited._replace(offset=2)]
     folded = folder_of(empty).fold(0, Position(), log, 3, ARRIVAL_MS)
     assert (folded.counted, folded.edited, folded.duplicates) == (1, 0, 2)
+
+
+def test_what_is_complete_is_noted_only_where_the_store_is_where_it_should_be(
+    empty: redis.Redis,
+) -> None:
+    folder, store = folder_of(empty), Store(empty)
+    at = folder.position(0)
+    assert store.freshness().complete_ms is None
+    assert folder.confirm(0, at, 0, 5) == at
+    assert store.freshness().complete_ms == 5
+    first = folder.fold(0, at, [scored(1, 0)], 1, ARRIVAL_MS).position
+    assert folder.confirm(0, at, 9, ARRIVAL_MS + 9) == first, "a zombie's note is refused"
+    assert store.freshness().complete_ms == ARRIVAL_MS
+    assert folder.confirm(0, first, 2, ARRIVAL_MS + 9) == first
+    fresh = store.freshness()
+    assert (fresh.complete_ms, fresh.reached) == (ARRIVAL_MS + 9, {0: 2})
+    folder.position(1)
+    assert store.freshness().complete_ms is None, "nothing is known of partition 1"
 
 
 def test_a_post_from_the_future_makes_nothing_late(empty: redis.Redis) -> None:

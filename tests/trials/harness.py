@@ -288,9 +288,20 @@ class Trial:
 
     def shown(self) -> int:
         """Posts that the page shows."""
-        url = f"{self.page}/api/v1/totals?track=all"
+        return int(self._totals()["posts"])
+
+    def stale(self) -> bool:
+        """Whether the page says that its counts are not up to date; yes while it has none."""
+        try:
+            return bool(self._totals()["stale"])
+        except OSError:
+            return True
+
+    def _totals(self) -> dict[str, Any]:
+        url = f"{self.page}/api/v1/totals"
         with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 (the page's own)
-            return int(json.load(answer)["all"]["posts"])
+            totals: dict[str, Any] = json.load(answer)["all"]
+        return totals
 
     def _quiet(self, read: Callable[[], Verdict]) -> Verdict:
         """The verdict once it is exact twice running, or once nothing changes any more."""

@@ -48,7 +48,7 @@ def _stall(trial: Trial, seconds: float) -> bool:
 
 
 def test_trial_4_redis_comes_back_older(trial: Trial) -> None:
-    """kill -9 Redis; restart it with an old and with an empty data folder."""
+    """kill -9 Redis; restart it with an old and with an empty data folder; the page says so."""
     folder = trial.home / "redis"
     old = trial.stack.folder / "old"
     portion = trial.posts // 4
@@ -76,10 +76,12 @@ def test_trial_4_redis_comes_back_older(trial: Trial) -> None:
         with trial.stopped(trial.running("aggregate")):
             _replace_data(trial, folder, data)
             fault = Fault(trial, "aggregate")
+            assert trial.stale(), "the page does not say that its counts are old"
         assert fault.before < counted, "the store is not older than it was"
         trial.recovers(fault)
         trial.send_posts(portion // 2)
         trial.settle()
+        until(lambda: not trial.stale(), "the page says that its counts are up to date")
 
 
 def _replace_data(trial: Trial, folder: Path, data: Path | None) -> None:

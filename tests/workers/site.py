@@ -29,6 +29,7 @@ from workers.api.app import create_app
 from workers.api.server import make_server
 
 DAY = datetime(2026, 11, 18, tzinfo=UTC)
+NEVER_OLD_MS = epoch_ms(datetime(2100, 1, 1, tzinfo=UTC))
 
 
 @dataclass
@@ -116,6 +117,21 @@ class Site:
         self._offset += len(posts)
         folded = self.folder.fold(0, self._position, batch, self._offset, int(time.time() * 1000))
         assert folded.applied
+        self.up_to_date()
+
+    def up_to_date(self) -> None:
+        """The same as if the aggregator did it each second."""
+        self.confirm(NEVER_OLD_MS)
+
+    def confirm(self, complete_ms: int) -> None:
+        """Let the store know that all that came before is counted."""
+        self._position = self.folder.position(0)
+        self.folder.confirm(0, self._position, self._offset, complete_ms)
+
+    def empty(self) -> None:
+        """Take all out of the store."""
+        client, namespace = connect(self.settings.redis), self.folder.namespace
+        client.delete(*client.scan_iter(f"{namespace}:*"))
 
     def _publish(self, posts: Sequence[Written]) -> dict[str, tuple[int, int]]:
         if not posts:

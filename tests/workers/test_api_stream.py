@@ -109,6 +109,27 @@ def test_without_a_span_the_snapshot_begins_with_the_first_hour_that_has_posts(s
         assert (data["to"] - data["from"]) / data["step"] <= 122
 
 
+def test_counts_that_are_not_up_to_date_say_so_until_they_are(site: Site) -> None:
+    site.add([Written("s:1")])
+    url = f"{site.address}/api/v1/totals"
+
+    def said() -> tuple[bool, str | None]:
+        total = httpx.get(url, timeout=30).json()["all"]
+        series = httpx.get(f"{site.address}/api/v1/series", timeout=30).json()
+        assert series["stale"] == total["stale"]
+        return total["stale"], total["stale_since"]
+
+    assert said() == (False, None)
+    site.confirm(1_700_000_000_000)
+    assert said() == (True, "2023-11-14T22:13:20.000Z")
+    site.up_to_date()
+    assert said() == (False, None)
+    site.empty()
+    assert httpx.get(url, timeout=30).json()["all"]["stale"] is True
+    site.add([Written("s:1")])
+    assert said() == (False, None)
+
+
 def test_tracks_do_not_mix(site: Site) -> None:
     site.add([Written("m:1", tracks=("all", "a")), Written("m:2", tracks=("all", "b"))])
     with listen(site, "track=a") as client:

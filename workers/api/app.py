@@ -121,11 +121,12 @@ async def _keep_lag(views: Views, lag: Lag) -> None:
     failed = False
     while True:
         try:
-            views.lag, failed = await run_in_threadpool(lag.read), False
+            views.lag = await run_in_threadpool(lag.read)
+            views.ends, failed = await run_in_threadpool(lag.ends), False
         except (KafkaError, WeathervaneError) as error:
             if not failed:
                 log.warning("the lag cannot be read: %s", error)
-            views.lag, failed = None, True
+            views.lag, views.ends, failed = None, None, True
         await asyncio.sleep(LAG_SECONDS)
 
 

@@ -12,13 +12,12 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from pipeline.buckets import Counts
 from pipeline.event import Emotion
 from pipeline.tracks import ALL
 from workers.api.errors import error_response
 from workers.api.query import check_step, parse_window
 from workers.api.stream import Broadcaster, Subscription, log
-from workers.api.views import Delta, Posts, Series, Snapshot, Tracks, Views, stream_step
+from workers.api.views import Delta, Posts, Series, Snapshot, Total, Tracks, Views, stream_step
 
 MAX_STREAMS = 500
 HEARTBEAT_SECONDS = 10
@@ -26,7 +25,7 @@ SEND_SECONDS = 30
 """A client that takes no byte for so long is gone."""
 _SPAN = "Seconds of event time before the newest post; all of them where it is not given."
 
-SHAPES = (Tracks, Series, Snapshot, Delta, Posts, Counts)
+SHAPES = (Tracks, Series, Snapshot, Delta, Posts, Total)
 """Types whose JSON Schema /openapi.json carries."""
 
 TrackName = Annotated[str, Query(max_length=200, description="Name of a track.")]
@@ -85,16 +84,14 @@ def make_router(views: Views, broadcaster: Broadcaster) -> APIRouter:
         views.known(track)
         return _Json(views.series(track, parse_window(start, end, step, views.newest())))
 
-    by_track = {"type": "object", "additionalProperties": _ref(Counts)}
+    by_track = {"type": "object", "additionalProperties": _ref(Total)}
 
     @router.get("/totals", responses=_schema(by_track), response_class=_Json)
     def totals(track: Annotated[str | None, Query(max_length=200)] = None) -> Response:
         """Counts over all time, by track: of one track, or of every one."""
         if track is not None:
             views.known(track)
-        return _Json(
-            {ALL: Counts()} | views.totals(track) if track is None else views.totals(track)
-        )
+        return _Json(views.totals(track))
 
     @router.get("/posts", responses=_schema(_ref(Posts)), response_class=_Json)
     def posts(

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import base64
 import logging
+import time
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,6 +24,7 @@ from pipeline.times import rfc3339
 from pipeline.tracks import ALL
 from workers.api.errors import UnknownTrack
 from workers.api.query import DAY, HOUR, Window, fit_step
+from workers.api.staleness import staleness
 
 CHART_BUCKETS = 120
 HISTORY_DAYS = 366
@@ -42,9 +44,20 @@ class Tracks(msgspec.Struct):
     tracks: list[str]
 
 
+class Total(Counts):
+    """Counts over all time, and how far they may be trusted: see `Staleness`."""
+
+    stale: bool = False
+    stale_since: str | None = None
+    behind: int | None = None
+
+
 class Series(msgspec.Struct):
     """Buckets that hold posts, within [from, to), epoch seconds; `step` is their width."""
 
+    stale: bool
+    stale_since: str | None
+    behind: int | None
     track: str
     start: int = msgspec.field(name="from")
     end: int = msgspec.field(name="to")
@@ -64,6 +77,9 @@ class Snapshot(Series):
 class Delta(msgspec.Struct):
     """Buckets that changed, with their present values: applying it twice changes nothing."""
 
+    stale: bool
+    stale_since: str | None
+    behind: int | None
     track: str
     step: int
     buckets: list[Bucket]
@@ -111,13 +127,15 @@ class Posts(msgspec.Struct):
 
 
 class Views:
-    """Read-only views of one store. `lag` is set from outside, since reading it can take long."""
+    """Read-only views of one store. `lag` and `ends` (of `sentiment`, by partition) are set from
+    outside, since reading them can take long."""
 
     def __init__(self, store: Store, posts: PostReader) -> None:
         self._store = store
         self._posts = posts
         self.changes = store.changes
         self.lag: dict[str, LagOfGroup] | None = None
+        self.ends: dict[int, int] | None = None
 
     def ready(self) -> bool:
         """Whether the store answers."""
@@ -143,14 +161,29 @@ class Views:
         """Epoch second of the newest event counted; 0 before the first."""
         return (self._store.freshness().last_event_ms or 0) // 1000
 
-    def totals(self, track: str | None) -> dict[str, Counts]:
-        """Counts over all time by track."""
-        return self._store.totals(None if track is None else [track])
+    def totals(self, track: str | None) -> dict[str, Total]:
+        """Counts over all time by track; `all` is there unless another track is asked for."""
+        found = self._store.totals(None if track is None else [track])
+        if track is None:
+            found = {ALL: Counts()} | found
+        trust = self._trust(self._store.freshness())
+        return {
+            name: Total(**msgspec.structs.asdict(counts), **trust) for name, counts in found.items()
+        }
+
+    def _trust(self, fresh: Freshness) -> dict[str, Any]:
+        return msgspec.structs.asdict(staleness(fresh, self.ends, time.time_ns() // 1_000_000))
 
     def series(self, track: str, window: Window) -> Series:
         """The buckets of a window."""
-        found = self._store.series(track, window.start, window.end, window.step)
-        return Series(track, window.start, window.end, window.step, found)
+        return Series(
+            **self._trust(self._store.freshness()),
+            track=track,
+            start=window.start,
+            end=window.end,
+            step=window.step,
+            buckets=self._store.series(track, window.start, window.end, window.step),
+        )
 
     def span(self, track: str) -> int:
         """Seconds from the first hour with posts, within HISTORY_DAYS, to the newest event."""
@@ -169,6 +202,7 @@ class Views:
         end = (newest // step + 1) * step
         start = (end - span) // step * step
         return Snapshot(
+            **self._trust(freshness),
             track=track,
             start=start,
             end=end,
@@ -181,12 +215,14 @@ class Views:
 
     def delta(self, track: str, step: int, starts: Sequence[int]) -> Delta:
         """The present values of the buckets that begin at `starts`."""
+        freshness = self._store.freshness()
         return Delta(
+            **self._trust(freshness),
             track=track,
             step=step,
             buckets=self._present(track, step, starts),
             totals=self._store.totals([track])[track],
-            freshness=self._store.freshness(),
+            freshness=freshness,
             lag=self.lag,
         )
 

@@ -3,7 +3,7 @@
 import { Chart, emotionOption, polarityOption, volumeOption, volumeParts } from "./charts.js";
 import { el, press, setText } from "./dom.js";
 import { chartLabel, showBreakdown, showFigures, showHeadline, showLegend, showPolarityLegend, waitingRecords } from "./figures.js";
-import { emotionName, number, preferredLanguage, t, useLanguage } from "./i18n.js";
+import { emotionName, fullMoment, number, preferredLanguage, t, useLanguage } from "./i18n.js";
 import { readPosts, showMessage, showPosts } from "./posts.js";
 import { EMOTIONS, POLARITIES, Series } from "./series.js";
 import { Stream } from "./stream.js";
@@ -78,7 +78,8 @@ function onDelta(delta) {
   draw();
 }
 
-const statusOf = ({ totals, freshness, lag }) => ({ totals, freshness, lag });
+const statusOf = ({ totals, freshness, lag, stale, stale_since, behind }) =>
+  ({ totals, freshness, lag, stale, staleSince: stale_since, behind });
 
 function setState(name, values) {
   state = [name, values];
@@ -88,7 +89,11 @@ function setState(name, values) {
 function drawBadge() {
   let [name, values] = state;
   const records = live ? waitingRecords(live.lag) : 0;
-  if (name === "live" && records > BEHIND_RECORDS) [name, values] = ["behind", { records: number(records) }];
+  if (name === "live" && live?.stale) {
+    const { staleSince: since, behind } = live;
+    const missing = behind ? t("badge.old.missing", { events: number(behind) }) : "";
+    [name, values] = since ? ["old", { time: fullMoment(Date.parse(since) / 1000), missing }] : ["rebuilding", { missing }];
+  } else if (name === "live" && records > BEHIND_RECORDS) [name, values] = ["behind", { records: number(records) }];
   byId("badge").dataset.state = name;
   const text = t(`badge.${name}`, values);
   setText(byId("badge-text"), text);
