@@ -23,3 +23,5 @@ class ItemError:
     """Why one item has no result, in a sentence that a person understands."""
 
     reason: str
+    exhausted: bool = False
+    """Memory ran out, alone in a pass: a process that holds nothing else may have room."""

@@ -20,7 +20,8 @@ __all__ = ["DEFAULT_RELEASE", "Prediction", "Predictor"]
 
 BUDGET = 2048  # tokens in one forward pass: on a processor the rate is flat from 512 on
 UNFIT = (RuntimeError, ValueError, IndexError, TypeError)  # what an ill-shaped item can raise
-NO_ROOM = "the device has not enough memory for this item"
+OUT_OF_MEMORY = ("can't allocate memory", "could not create a primitive")
+"""What torch's allocator and oneDNN say on a processor: both errors are plain RuntimeErrors."""
 
 
 class Predictor:
@@ -76,17 +77,19 @@ class Predictor:
         """Halve a batch that fails, or that does not fit in memory, until one item stands alone."""
         try:
             return self._forward(items)
-        except (torch.OutOfMemoryError, MemoryError):
-            reason = NO_ROOM
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            failed = ItemError(f"the model has no memory for this item: {error}", exhausted=True)
         except torch.AcceleratorError:
             # The device's context is lost, and every later answer with it: end, to be replaced.
             raise
         except UNFIT as error:
-            reason = NO_ROOM if _no_room(error) else f"the model cannot read this item: {error}"
+            out = any(words in str(error) for words in OUT_OF_MEMORY)
+            why = "has no memory for" if out else "cannot read"
+            failed = ItemError(f"the model {why} this item: {error}", exhausted=out)
         # Not within the except clause: its traceback keeps the tensors of the attempt alive.
         if len(items) == 1:
-            return [ItemError(reason)]
-        if reason == NO_ROOM and torch.cuda.is_available():
+            return [failed]
+        if failed.exhausted and torch.cuda.is_available():
             torch.cuda.empty_cache()
         middle = len(items) // 2
         return self._score(items[:middle]) + self._score(items[middle:])
@@ -119,8 +122,3 @@ class Predictor:
         if not all(np.isfinite(part).all() for part in every):
             return ItemError("the model's scores for this item are not finite numbers")
         return predict_from(emotions, polarity, alone, self._calibration)
-
-
-def _no_room(error: Exception) -> bool:
-    """Whether it is what a processor's allocator raises, which has no type of its own."""
-    return any(words in str(error).lower() for words in ("allocate memory", "not enough memory"))

@@ -71,6 +71,15 @@ class Settings(BaseSettings):
     device: str = "auto"
     device_timeout_seconds: float = Field(default=15, gt=0)
     """A device process that answers nothing for this long is replaced."""
+    device_memory_mib: int | None = Field(default=None, ge=8)
+    """Most memory that the device process may take beyond the loaded model, on a processor (Linux);
+    no bound unless given. What does not fit is tried in halves, and alone at last."""
+    overload: Literal["wait", "shed"] = "wait"
+    """What infer does when it is too far behind: let posts wait, or score a sample of them."""
+    overload_start_seconds: float = Field(default=30, gt=0)
+    """Lag from which on posts are shed."""
+    overload_full_seconds: float = Field(default=120, gt=0)
+    """Lag from which on as few are kept as ever: one in `SPARSEST` (pipeline/shedding.py)."""
     author_salt: SecretStr | None = None
     author_salt_file: Path | None = None
     """Salt of the author hash. Without one, events carry no author."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import resource
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -40,9 +42,13 @@ class Device:
         device: str,
         timeout_seconds: float,
         on_state: Callable[[bool], None] = lambda ready: None,
+        memory_mib: int | None = None,
     ) -> None:
-        """`on_state` is told whether there is a process that answers, whenever that changes."""
-        self._arguments = (release, device)
+        """`on_state` is told whether there is a process that answers, whenever that changes.
+
+        `memory_mib` bounds what the process may take beyond the loaded model, on a processor.
+        """
+        self._arguments = (release, device, memory_mib)
         self._timeout = timeout_seconds
         self._on_state = on_state
         self._process: Any = None
@@ -112,17 +118,34 @@ class Device:
                 part, cost = [], 0
             part.append(item)
             cost += item.cost
-        return answers + self._predict_part(part)
+        answers += self._predict_part(part)
+        self._ask_again(batch, answers)
+        return answers
 
-    def _predict_part(self, batch: Sequence[Prepared]) -> list[Any]:
+    def _ask_again(self, batch: Sequence[Prepared], answers: list[Any]) -> None:
+        """Ask for the items that had no room alone, the cheapest first, in a new process.
+
+        What was left of a large item can leave no room for a small one. An item that has none
+        in a new process either is too large.
+        """
+        places = [n for n, a in enumerate(answers) if isinstance(a, ItemError) and a.exhausted]
+        if not places:
+            return
+        log.error("out of memory; starting a new device process for %d items", len(places))
+        self._replace()
+        for place in sorted(places, key=lambda place: batch[place].cost):
+            [answers[place]] = self._predict_part([batch[place]])
+
+    def _predict_part(self, batch: Sequence[Prepared], attempts: int = 2) -> list[Any]:
         """Ask for one part.
 
-        One that the process dies of is sent once more whole and then in halves, so that only the
-        items that kill it are errors: k bad ones cost at most 2k·log2(n) passes more.
+        One that the process dies of is sent once more whole, since that may have been chance, and
+        then in halves, so that only the items that kill it are errors: one among n costs
+        3 + log2(n) processes.
         """
         if not batch:
             return []
-        for _ in range(2):
+        for _ in range(attempts):
             try:
                 return self._ask(batch)
             except DeviceLost as lost:
@@ -131,7 +154,11 @@ class Device:
         if len(batch) == 1:
             return [ItemError("the model process ended, twice, on this post")]
         half = len(batch) // 2
-        return self._predict_part(batch[:half]) + self._predict_part(batch[half:])
+        return [
+            answer
+            for part in (batch[:half], batch[half:])
+            for answer in self._predict_part(part, attempts=1 if len(part) > 1 else 2)
+        ]
 
     def _ask(self, batch: Sequence[Prepared]) -> list[Any]:
         if self._pipe is None:
@@ -162,7 +189,7 @@ class Device:
         self.start()
 
 
-def _serve(pipe: Connection, release: Path, device: str) -> None:
+def _serve(pipe: Connection, release: Path, device: str, memory_mib: int | None) -> None:
     """The child: load, say so, then answer batches until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -177,6 +204,8 @@ def _serve(pipe: Connection, release: Path, device: str) -> None:
     except ModelError as error:
         pipe.send(ItemError(str(error)))
         return
+    if memory_mib is not None and predictor.on_processor:
+        _limit_memory(memory_mib)
     pipe.send(predictor.name)
     while True:
         try:
@@ -184,3 +213,12 @@ def _serve(pipe: Connection, release: Path, device: str) -> None:
         except (EOFError, OSError):
             return
         pipe.send(predictor.predict(batch))
+
+
+def _limit_memory(mib: int) -> None:
+    """Let this process take so much address space more (setrlimit(2); Linux, else nothing)."""
+    if sys.platform != "linux":
+        return
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limit = taken + (mib << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))

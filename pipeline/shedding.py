@@ -1,0 +1,79 @@
+"""Shedding: where the operator wants fresh figures, a sample of the posts is scored under overload.
+
+How many is a function of the lag alone: there is no state to lose in a crash, and what falls with
+the lag settles where as many posts are kept as can be scored. Which ones is told by a hash of the
+id, which knows nothing of what a post says: each kept post stands for `weight` posts, so that
+weighted sums are unbiased (Horvitz and Thompson 1952), and copies of one post that meet the same
+weight meet the same fate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import msgspec
+
+from pipeline.errors import SettingsError
+from pipeline.settings import Settings
+from pipeline.times import AwareTime
+
+SPARSEST = 100.0
+"""The largest weight: at least one post in so many is scored."""
+_DIGITS = 2
+"""Of a weight, so that sums of weights are whole numbers of hundredths."""
+
+
+class Shed(msgspec.Struct, frozen=True, kw_only=True):
+    """One post that was not scored, as published to `shed`."""
+
+    id: str
+    platform: str
+    created_at: AwareTime
+    shed_at: AwareTime
+    lang: str | None
+    tracks: tuple[str, ...]
+    reason: str
+    weight: float
+    """How many posts each one stands for that was kept beside it."""
+
+
+shed_decoder = msgspec.json.Decoder(Shed)
+
+
+@dataclass(frozen=True, slots=True)
+class Shedding:
+    """The policy `shed`. Up to `start` seconds of lag all is kept, from `full` on one in SPARSEST."""
+
+    start: float
+    full: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> Shedding | None:
+        """What the settings ask for; None where posts wait.
+
+        Raises:
+            SettingsError: the two bounds are the wrong way round.
+        """
+        if settings.overload == "wait":
+            return None
+        start, full = settings.overload_start_seconds, settings.overload_full_seconds
+        if full <= start:
+            raise SettingsError(
+                f"overload_full_seconds ({full:g}) must be more than overload_start_seconds "
+                f"({start:g})"
+            )
+        return cls(start, full)
+
+    def weight(self, lag_seconds: float) -> float:
+        """How many posts a kept one stands for: each second of lag takes the same share away."""
+        part = (lag_seconds - self.start) / (self.full - self.start)
+        return round(SPARSEST ** min(1.0, max(0.0, part)), _DIGITS)
+
+
+def keeps(post_id: str, weight: float) -> bool:
+    """Whether a post is scored: one in `weight`. One kept at a weight is kept at every smaller."""
+    digest = hashlib.blake2b(
+        post_id.encode("utf-8", "surrogatepass"), digest_size=8, person=b"shed"
+    ).digest()
+    return int.from_bytes(digest, "big") * weight < 2**64
