@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     app.command()(predict)
     app.command()(train)
     app.command()(evaluate)
+    app.command()(compare)
     app.command()(detect)
     app.command()(check)
 
@@ -52,17 +53,30 @@ def predict(
 
 
 def evaluate(
+    *,
     data: Annotated[Path, typer.Option(help="Folder of corpora: NAME/dev.parquet, …")],
     split: Annotated[str, typer.Option(help="Which split.")] = "dev",
+    corpus: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Release: a shipped name, folder or hub name; repeat to compare."),
+    ] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Also with parts missing, added and spoilt.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for report.html, scores.json and plots.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Score the shipped model (or the one WEATHERVANE_RELEASE names) on labelled corpora.
 
-    Example: weathervane evaluate --data data --split dev
+    Example: weathervane evaluate --data data --split dev --out report
     """
-    from workers.predict import print_evaluation
+    from workers.predict import Evaluation, print_evaluation
 
-    print_evaluation(load_settings(), data, split, as_json)
+    wanted = Evaluation(data, split, tuple(corpus or ()), tuple(model or ()), robustness, out)
+    print_evaluation(load_settings(), wanted, as_json)
 
 
 def train(
@@ -78,6 +92,27 @@ def train(
     from models.training import train as run_training
 
     run_training(recipe, data, out, resume)
+
+
+def compare(
+    data: Annotated[Path, typer.Option(help="Folder of corpora: NAME/train.parquet, …")],
+    recipe: Annotated[Path, typer.Option(help="TOML recipe.")] = Path("recipes/compare.toml"),
+    out: Annotated[Path, typer.Option(help="Where finished rows lie.")] = Path(".runs/compare"),
+    write: Annotated[
+        Path | None, typer.Option(metavar="PAGE.md", help="Put the tables between its markers.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Make the rows of this model or task anew; repeatable."),
+    ] = None,
+) -> None:
+    """Train every tower and fusion on the same posts and compare them; finished rows are kept.
+
+    Example: weathervane compare --data data --write docs/comparison.md
+    """
+    from workers.compare import print_comparison
+
+    print_comparison(load_settings(), recipe, data, out, page=write, only=only or [])
 
 
 def detect(
