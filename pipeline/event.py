@@ -74,6 +74,8 @@ class SentimentEvent(msgspec.Struct, frozen=True, kw_only=True):
     by_modality: dict[Modality, Opinion]
     model: str
     """name@hash."""
+    weight: float = 1.0
+    """How many posts this one stands for: more than 1 where others were shed under overload."""
     revision: int = 0
     """0 as first published; of an edit the source's own number, or 1 where it has none."""
     edited_at: AwareTime | None = None

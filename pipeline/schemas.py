@@ -11,12 +11,14 @@ import msgspec
 
 from pipeline.event import SentimentEvent
 from pipeline.post import IngestedPost, Post
+from pipeline.shedding import Shed
 from pipeline.tracks import Track
 
 SCHEMAS: dict[str, type] = {
     "post": Post,
     "ingested-post": IngestedPost,
     "sentiment-event": SentimentEvent,
+    "shed": Shed,
     "track": Track,
 }
 

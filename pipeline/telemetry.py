@@ -47,6 +47,12 @@ class Telemetry:
         self._batch = Histogram(
             "batch_records", "Records in a batch", ["stage"], buckets=_RECORDS, **labels
         )
+        self._shed = Counter(
+            "shed", "Posts left unscored under overload, by the stage's policy", ["stage"], **labels
+        )
+        self._weight = Gauge(
+            "sampling_weight", "Posts that each scored one stands for", ["stage"], **labels
+        )
         self._steps = Histogram(
             "step_seconds", "Seconds in one step", ["stage", "step"], buckets=_SECONDS, **labels
         )
@@ -62,6 +68,8 @@ class Telemetry:
         # A series that is there from the start, at 0, can be alerted on.
         for outcome in ("ok", "dead_lettered"):
             self._records.labels(stage, outcome)
+        self._shed.labels(stage)
+        self._weight.labels(stage).set(1)
         self._is_ready.labels(stage).set(0)
         self._lag_records.labels(stage).set(0)
         self._lag_seconds.labels(stage).set(0)
@@ -75,6 +83,12 @@ class Telemetry:
         """Count one dead letter."""
         self.count("dead_lettered")
         self._letters.labels(self.stage, type(error).__name__).inc()
+
+    def shed(self, posts: int, weight: float) -> None:
+        """Count posts that were shed, and note how many posts one stands for that was not."""
+        self.count("shed", posts)
+        self._shed.labels(self.stage).inc(posts)
+        self._weight.labels(self.stage).set(weight)
 
     def batch(self, records: int) -> None:
         """Note the size of a batch."""

@@ -16,6 +16,8 @@ RAW_PREFIX = "posts.raw."
 RAW_PATTERN = r"^posts\.raw\.[a-z0-9_-]+$"
 POSTS = "posts"
 SENTIMENT = "sentiment"
+SHED = "shed"
+"""Posts that were left unscored under overload, one small record each."""
 ROLLUPS = "rollups"
 ALERTS = "alerts"
 ALERT_COMMANDS = "alerts.commands"
@@ -55,11 +57,11 @@ def dead_letter_topic(topic: str) -> str:
 
 
 def topic_specs(settings: Settings) -> list[TopicSpec]:
-    """Every topic with its settings. `posts` and `sentiment` are partitioned alike."""
+    """Every topic with its settings. `posts`, `sentiment` and `shed` are partitioned alike."""
     kept = _retention(settings.retention_hours)
     letters = _retention(settings.dead_letter_retention_hours)
     raw = [f"{RAW_PREFIX}{platform}" for platform in PLATFORMS]
-    specs = [TopicSpec(name, settings.partitions, kept) for name in (*raw, POSTS, SENTIMENT)]
+    specs = [TopicSpec(name, settings.partitions, kept) for name in (*raw, POSTS, SENTIMENT, SHED)]
     # What Faust reads is brought to a codec of the standard library by the broker.
     plain = kept | {"compression.type": "gzip"}
     specs += [TopicSpec(name, settings.partitions, plain) for name in (ROLLUPS, ALERT_COMMANDS)]

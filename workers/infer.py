@@ -20,8 +20,10 @@ from pipeline.headers import RECEIVED, cloud_event, header_int
 from pipeline.post import IngestedPost, encoder, posts_decoder
 from pipeline.records import Outgoing, Record, dead_letter
 from pipeline.settings import Settings
+from pipeline.shedding import Shed, Shedding, keeps
 from pipeline.telemetry import Telemetry
-from pipeline.topics import POSTS, SENTIMENT
+from pipeline.times import epoch_ms
+from pipeline.topics import POSTS, SENTIMENT, SHED
 from workers.device import Device
 from workers.process import worker
 
@@ -38,18 +40,27 @@ class Infer:
     """The transform of posts. Everything is per batch: tokenising, the forward pass, encoding."""
 
     def __init__(
-        self, preparer: Preparer, device: Device, salt: str | None, telemetry: Telemetry
+        self,
+        preparer: Preparer,
+        device: Device,
+        salt: str | None,
+        telemetry: Telemetry,
+        shedding: Shedding | None = None,
     ) -> None:
+        """With `shedding`, a sample of the posts is scored when they are read too late."""
+        self._shedding = shedding
         self._preparer = preparer
         self._device = device
         self._salt = salt.encode() if salt else None
         self._telemetry = telemetry
 
     def __call__(self, records: Sequence[Record]) -> list[Outgoing]:
-        """Answer each post with an event or a dead letter."""
+        """Answer each post with an event, a dead letter, or a note that it was shed."""
         answers: list[Outgoing | None] = [None] * len(records)
         with self._telemetry.step("prepare"):
-            ready = self._prepare(records, answers)
+            posts = self._decode(records, answers)
+            weight = self._shed(records, posts, answers)
+            ready = self._prepare(records, posts, answers)
         with self._telemetry.step("model"):
             predictions = self._device.predict([prepared for _, _, prepared in ready])
         with self._telemetry.step("encode"):
@@ -59,26 +70,65 @@ class Infer:
                 if isinstance(prediction, ItemError):
                     answers[place] = self._letter(record, Unscorable(prediction.reason))
                 else:
-                    answers[place] = self._event(record, post, prediction, now)
+                    answers[place] = self._event(record, post, prediction, now, weight)
         self._telemetry.count("ok", sum(answer.topic == SENTIMENT for answer in answers if answer))
         return [answer for answer in answers if answer is not None]
 
-    def _prepare(
+    def _decode(
         self, records: Sequence[Record], answers: list[Outgoing | None]
-    ) -> list[tuple[int, IngestedPost, Prepared]]:
-        """Decode and prepare; what is ready, by its place. What fails has its answer at once."""
-        places: list[int] = []
-        posts: list[IngestedPost] = []
+    ) -> dict[int, IngestedPost]:
+        """The posts by their places. What is none has its answer at once."""
+        posts: dict[int, IngestedPost] = {}
         for place, record in enumerate(records):
             try:
-                posts.append(posts_decoder.decode(record.value or b""))
-                places.append(place)
+                posts[place] = posts_decoder.decode(record.value or b"")
             except UNDECODABLE as error:
                 answers[place] = self._letter(record, Unreadable(f"not a post: {error}"))
-        items = [Item(p.text, p.inline("image"), p.inline("audio")) for p in posts]
+        return posts
+
+    def _shed(
+        self,
+        records: Sequence[Record],
+        posts: dict[int, IngestedPost],
+        answers: list[Outgoing | None],
+    ) -> float:
+        """Take out of `posts` what the lag leaves no time for; the weight of those that stay."""
+        if self._shedding is None:
+            return 1.0
+        now = datetime.now(UTC)
+        lag = (epoch_ms(now) - min(record.timestamp for record in records)) / 1000
+        weight = self._shedding.weight(lag)
+        left_out = [place for place, post in posts.items() if not keeps(post.id, weight)]
+        for place in left_out:
+            post = posts.pop(place)
+            note = Shed(
+                id=post.id,
+                platform=post.platform,
+                created_at=post.created_at,
+                shed_at=now,
+                lang=post.lang,
+                tracks=post.tracks,
+                reason=f"infer was {lag:.0f} s behind",
+                weight=weight,
+            )
+            headers = cloud_event(
+                "weathervane.shed", "/weathervane/infer", post.id, records[place].headers
+            )
+            answers[place] = Outgoing(SHED, post.id.encode(), encoder.encode(note), headers)
+        self._telemetry.shed(len(left_out), weight)
+        return weight
+
+    def _prepare(
+        self,
+        records: Sequence[Record],
+        posts: dict[int, IngestedPost],
+        answers: list[Outgoing | None],
+    ) -> list[tuple[int, IngestedPost, Prepared]]:
+        """Prepare; what is ready, by its place. What fails has its answer at once."""
+        items = [Item(p.text, p.inline("image"), p.inline("audio")) for p in posts.values()]
         ready: list[tuple[int, IngestedPost, Prepared]] = []
         results = self._preparer.prepare(items)
-        for place, post, result in zip(places, posts, results, strict=True):
+        for (place, post), result in zip(posts.items(), results, strict=True):
             if isinstance(result, ItemError):
                 answers[place] = self._letter(records[place], Unscorable(result.reason))
             else:
@@ -90,9 +140,14 @@ class Infer:
         return dead_letter(record, error)
 
     def _event(
-        self, record: Record, post: IngestedPost, prediction: Prediction, now: datetime
+        self,
+        record: Record,
+        post: IngestedPost,
+        prediction: Prediction,
+        now: datetime,
+        weight: float,
     ) -> Outgoing:
-        event = to_event(post, prediction, self._device.model, self._author(post), now)
+        event = to_event(post, prediction, self._device.model, self._author(post), now, weight)
         received = header_int(record.headers, RECEIVED)
         headers = cloud_event(
             "weathervane.sentiment",
@@ -113,7 +168,12 @@ class Infer:
 
 
 def to_event(
-    post: IngestedPost, prediction: Prediction, model: str, author: str | None, now: datetime
+    post: IngestedPost,
+    prediction: Prediction,
+    model: str,
+    author: str | None,
+    now: datetime,
+    weight: float = 1.0,
 ) -> SentimentEvent:
     """The event of one prediction, probabilities rounded to four digits."""
     return SentimentEvent(
@@ -137,6 +197,7 @@ def to_event(
             for name, (emotions, polarity) in prediction.by_modality.items()
         },
         model=model,
+        weight=weight,
         revision=post.revision,
         edited_at=post.edited_at,
     )
@@ -160,18 +221,28 @@ def run(settings: Settings, port: int) -> None:
         WeathervaneError: the model is missing or altered, or Kafka does not answer.
     """
     release = find_release(settings.release)
+    shedding = Shedding.of(settings)
     with worker(GROUP, settings, port) as (telemetry, stop):
         telemetry.ready(False, LOADING)
 
         def on_state(ready: bool) -> None:
+            # Each process less is a step towards the item that kills them.
+            telemetry.progress()
             telemetry.ready(ready, LOADING)
 
         with (
-            Device(release, settings.device, settings.device_timeout_seconds, on_state) as device,
+            Device(
+                release,
+                settings.device,
+                settings.device_timeout_seconds,
+                on_state,
+                settings.device_memory_mib,
+            ) as device,
             closing(consumer(settings, GROUP)) as source,
             closing(producer(settings, f"{GROUP}-{settings.name}")) as sink,
         ):
             source.subscribe([POSTS])
             preparer = Preparer.load(release)
-            transform = Infer(preparer, device, settings.secret("author_salt"), telemetry)
+            salt = settings.secret("author_salt")
+            transform = Infer(preparer, device, salt, telemetry, shedding)
             Delivery(source, sink, transform, telemetry, settings.batch_seconds).run(stop)
