@@ -10,6 +10,7 @@ weight meet the same fate.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import msgspec
@@ -43,7 +44,7 @@ shed_decoder = msgspec.json.Decoder(Shed)
 
 @dataclass(frozen=True, slots=True)
 class Shedding:
-    """The policy `shed`. Up to `start` seconds of lag all is kept, from `full` on one in SPARSEST."""
+    """The policy `shed`: below `start` seconds of lag all is kept, from `full` on the fewest."""
 
     start: float
     full: float
@@ -67,8 +68,8 @@ class Shedding:
 
     def weight(self, lag_seconds: float) -> float:
         """How many posts a kept one stands for: each second of lag takes the same share away."""
-        part = (lag_seconds - self.start) / (self.full - self.start)
-        return round(SPARSEST ** min(1.0, max(0.0, part)), _DIGITS)
+        part = min(1.0, max(0.0, (lag_seconds - self.start) / (self.full - self.start)))
+        return round(math.pow(SPARSEST, part), _DIGITS)
 
 
 def keeps(post_id: str, weight: float) -> bool:
