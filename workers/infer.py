@@ -147,7 +147,9 @@ class Infer:
         now: datetime,
         weight: float,
     ) -> Outgoing:
-        event = to_event(post, prediction, self._device.model, self._author(post), now, weight)
+        event = to_event(
+            post, prediction, self._device.model, self._author(post), now, weight=weight
+        )
         received = header_int(record.headers, RECEIVED)
         headers = cloud_event(
             "weathervane.sentiment",
@@ -173,6 +175,7 @@ def to_event(
     model: str,
     author: str | None,
     now: datetime,
+    *,
     weight: float = 1.0,
 ) -> SentimentEvent:
     """The event of one prediction, probabilities rounded to four digits."""
