@@ -156,7 +156,7 @@ def load_config(path: Path) -> Config:
         SettingsError: with the file, the channel, and what is wrong with it.
     """
     try:
-        config = msgspec.toml.decode(path.read_bytes(), type=Config)
+        config = msgspec.toml.decode(path.read_bytes(), type=Config, dec_hook=_path)
     except OSError as error:
         raise SettingsError(f"notify: cannot read {path}: {error.strerror}") from error
     except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -171,6 +171,10 @@ def load_config(path: Path) -> Config:
     if config.max_age_hours <= 0:
         raise SettingsError(f"notify: {path}: max_age_hours must be above 0")
     return config
+
+
+def _path(kind: type[Path], value: str) -> Path:
+    return kind(value)
 
 
 def _wrong(channel: AnyChannel) -> Iterator[str]:

@@ -66,6 +66,9 @@ class Change:
     alert: str
     name: str
 
+    def __str__(self) -> str:
+        return f"{self.alert} ({self.name})"
+
     @classmethod
     def of(cls, alert: Alert) -> Change:
         """The change of a record. An acknowledgement or a mute repeats the change before it."""

@@ -166,11 +166,10 @@ class Courier:
         for change, answer in zip(changes, answers, strict=True):
             if answer in {"repeated", "unsure"}:
                 log.warning(
-                    "channel %s: whether alert %s (%s) was told before this process began is not "
+                    "channel %s: whether alert %s was told before this process began is not "
                     "known; it is %s",
                     self.name,
-                    change.alert,
-                    change.name,
+                    change,
                     "told again" if answer == "repeated" else "not told again",
                 )
                 self._tools.metrics.ended(self.name, answer)
