@@ -17,6 +17,8 @@ LEVELS = {"m": MINUTE, "h": HOUR, "d": DAY}
 """Bucket widths in seconds, each kept on its own so that long ranges stay cheap to read."""
 SENTIMENT_SCALE = 10_000
 """Sentiment is summed as a whole number of these parts: integer sums are exact in any order."""
+WEIGHT_SCALE = 100
+"""Likewise what a post stands for beside itself."""
 FUTURE_MS = 300_000
 """A post dated further ahead of its arrival than this does not move the watermark."""
 EXEMPLARS_A_BUCKET = 8
@@ -37,6 +39,10 @@ class Counts(msgspec.Struct):
     languages: dict[str, int] = {}
     late: int = 0
     abstained: int = 0
+    shed: int = 0
+    """Posts left unscored under overload; all else is about those that were scored."""
+    weighted: dict[str, float] = {}
+    """Like `joint`, each post counted as many as it stands for; empty where nothing was shed."""
     sentiment: float = 0.0
     """Mean over the posts, -1 to 1; 0 where there are none."""
 
@@ -142,6 +148,7 @@ def counts_of(fields: Sequence[Fields]) -> Counts:
     """The counts that the stored fields of the same bucket, one set a partition, add up to."""
     counts = Counts()
     sentiment = 0
+    beside: dict[str, int] = {}
     for name, amount in ((n, a) for part in fields for n, a in part.items()):
         kind, _, value = name.partition(":")
         if kind == "n":
@@ -159,10 +166,18 @@ def counts_of(fields: Sequence[Fields]) -> Counts:
             counts.late += amount
         elif kind == "abstained":
             counts.abstained += amount
+        elif kind == "shed":
+            counts.shed += amount
+        elif kind == "w":
+            _add(beside, value, amount)
         elif kind == "s":
             sentiment += amount
     if counts.posts:
         counts.sentiment = sentiment / SENTIMENT_SCALE / counts.posts
+    if beside:
+        counts.weighted = {
+            name: posts + beside.get(name, 0) / WEIGHT_SCALE for name, posts in counts.joint.items()
+        }
     return counts
 
 
@@ -174,9 +189,10 @@ def _fields(event: SentimentEvent, late: bool) -> list[tuple[str, int]]:
     language = (event.lang or "und").split("-")[0].lower()
     if not (language.isascii() and language.isalpha() and len(language) <= 3):
         language = "und"
+    joint = f"{event.dominant}|{event.polarity.dominant}"
     fields = [
         ("n", 1),
-        (f"j:{event.dominant}|{event.polarity.dominant}", 1),
+        (f"j:{joint}", 1),
         (f"p:{event.platform}", 1),
         (f"l:{language}", 1),
         ("s", round(event.sentiment * SENTIMENT_SCALE)),
@@ -185,6 +201,8 @@ def _fields(event: SentimentEvent, late: bool) -> list[tuple[str, int]]:
         fields.append(("late", 1))
     if event.abstained:
         fields.append(("abstained", 1))
+    if event.weight != 1:
+        fields.append((f"w:{joint}", round((event.weight - 1) * WEIGHT_SCALE)))
     return fields
 
 

@@ -59,29 +59,26 @@ class Folded:
     duplicates: int = 0
     edited: int = 0
     late: int = 0
+    shed: int = 0
 
 
-class Folder:
-    """Folds batches of `sentiment` into the store.
+class Positions:
+    """The positions of one topic in the store, by partition; what moves them applies a batch."""
 
-    `lateness_ms` and `dedupe_ms` must be the same in all aggregators of one namespace.
-    """
-
-    def __init__(
-        self, client: redis.Redis, lateness_ms: int, dedupe_ms: int, namespace: str = "wv"
-    ) -> None:
-        self._client = client
-        self._lateness_ms = lateness_ms
-        self._generation_ms = max(1, dedupe_ms // (_GENERATIONS - 1))
+    def __init__(self, client: redis.Redis, namespace: str = "wv") -> None:
+        self.client = client
         self.namespace = namespace
         self._fold = client.register_script(_script("fold.lua"))
-        self._seen = client.register_script(_script("seen.lua"))
+
+    def keys(self, partition: int) -> Keys:
+        """The names of a partition's keys."""
+        return Keys(self.namespace, partition)
 
     def position(self, partition: int) -> Position:
         """What the store holds for the partition, and a note that the partition exists."""
-        keys = Keys(self.namespace, partition)
-        self._client.sadd(f"{self.namespace}:partitions", partition)
-        offset, watermark = self._client.hmget(keys.position, ["offset", "watermark"])
+        keys = self.keys(partition)
+        self.client.sadd(f"{self.namespace}:partitions", partition)
+        offset, watermark = self.client.hmget(keys.position, ["offset", "watermark"])
         return Position(None if offset is None else int(offset), int(watermark or 0))
 
     def confirm(
@@ -91,11 +88,33 @@ class Folder:
 
         Nothing is noted where the store is elsewhere, which the answer, its position, shows.
         """
-        keys = Keys(self.namespace, partition)
-        plan = _Plan(keys).encode(Deltas(), {"reached": reached, "complete_ms": complete_ms})
+        plan = Plan(self.keys(partition))
+        state = {"reached": reached, "complete_ms": complete_ms}
+        applied, _ = self.apply(plan, expected, Deltas(), state)
+        return expected if applied else self.position(partition)
+
+    def apply(
+        self, plan: Plan, expected: Position, deltas: Deltas, state: dict[str, int]
+    ) -> tuple[bool, bool]:
+        """Carry out a plan; whether it was, and else whether any position is stored."""
         stored = "" if expected.offset is None else expected.offset
-        applied = self._fold(keys=[keys.position, keys.changes, keys.tracks], args=[stored, plan])
-        return expected if applied[0] else self.position(partition)
+        answer = self._fold(keys=plan.keys, args=[stored, plan.encode(deltas, state)])
+        return bool(answer[0]), bool(answer[1])
+
+
+class Folder(Positions):
+    """Folds batches of `sentiment` into the store.
+
+    `lateness_ms` and `dedupe_ms` must be the same in all aggregators of one namespace.
+    """
+
+    def __init__(
+        self, client: redis.Redis, lateness_ms: int, dedupe_ms: int, namespace: str = "wv"
+    ) -> None:
+        super().__init__(client, namespace)
+        self._lateness_ms = lateness_ms
+        self._generation_ms = max(1, dedupe_ms // (_GENERATIONS - 1))
+        self._seen = client.register_script(_script("seen.lua"))
 
     def fold(
         self,
@@ -106,11 +125,11 @@ class Folder:
         now_ms: int,
     ) -> Folded:
         """Apply a batch that begins at `expected` and ends before `next_offset`."""
-        keys = Keys(self.namespace, partition)
+        keys = self.keys(partition)
         sorted_out = self._sort_out(keys, batch)
         fresh, edited = sorted_out.fresh, sorted_out.edited
         deltas = sum_deltas(fresh, expected.watermark, self._lateness_ms)
-        plan = _Plan(keys)
+        plan = Plan(keys)
         plan.count(deltas)
         plan.keep(deltas)
         plan.remember(sorted_out.seen, 4 * self._generation_ms // 1000)
@@ -128,11 +147,7 @@ class Folder:
         received = [scored.received for scored in batch if scored.received is not None]
         if received:
             state["delay_ms"] = max(0, now_ms - received[-1])
-        answer = self._fold(
-            keys=plan.keys,
-            args=["" if expected.offset is None else expected.offset, plan.encode(deltas, state)],
-        )
-        applied, stored = bool(answer[0]), answer[1]
+        applied, stored = self.apply(plan, expected, deltas, state)
         if applied:
             position = Position(next_offset, deltas.watermark)
             return Folded(True, position, len(fresh), duplicates, edited, deltas.late)
@@ -195,7 +210,7 @@ def _numbers(scored: Scored) -> list[int]:
     return numbers
 
 
-class _Plan:
+class Plan:
     """The arguments of one call of fold.lua."""
 
     def __init__(self, keys: Keys) -> None:

@@ -28,6 +28,11 @@ class Keys:
         return self._key("position")
 
     @property
+    def shed(self) -> str:
+        """Hash: offset in `shed`, and how many of its posts are counted."""
+        return self._key("shed")
+
+    @property
     def changes(self) -> str:
         """Stream of "minute track" lines: which buckets a fold touched."""
         return self._key("changes")

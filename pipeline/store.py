@@ -41,6 +41,8 @@ class Freshness(msgspec.Struct):
     duplicates: int
     edited: int
     late: int
+    shed: int
+    """Posts of `shed`."""
 
 
 class Store:
@@ -172,6 +174,7 @@ class Store:
             "reached",
         )
         rows = self._pipeline(("HMGET", keys.position, *names) for keys in partitions)
+        shed = self._pipeline(("HGET", keys.shed, "posts") for keys in partitions)
         complete = [int(row[7]) for row in rows if row[7]]
         known = [
             (keys.partition, [int(value or 0) for value in row])
@@ -189,6 +192,7 @@ class Store:
             duplicates=sum(values[4] for _, values in known),
             edited=sum(values[5] for _, values in known),
             late=sum(values[6] for _, values in known),
+            shed=sum(int(posts or 0) for posts in shed),
         )
 
     def _partitions(self) -> list[Keys]:

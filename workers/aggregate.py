@@ -1,4 +1,4 @@
-"""Aggregate: sentiment events into the store, exactly.
+"""Aggregate: sentiment events, and the notes of posts that were shed, into the store, exactly.
 
 The store's position is the truth; the group's committed offsets only show the lag. On assignment
 the consumer seeks to the stored position, after a refusal as well, and once a second the positions
@@ -14,8 +14,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import redis
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
@@ -25,19 +26,22 @@ from pipeline.buckets import Scored
 from pipeline.clients import consumer
 from pipeline.errors import UNDECODABLE
 from pipeline.event import event_decoder
-from pipeline.fold import Folder, Position
+from pipeline.fold import Folded, Folder, Position
 from pipeline.headers import POST_OFFSET, POST_PARTITION, RECEIVED, header_int
 from pipeline.records import Record
 from pipeline.settings import Settings
+from pipeline.shed_fold import ShedFolder
+from pipeline.shedding import shed_decoder
 from pipeline.store import connect
 from pipeline.telemetry import Telemetry
-from pipeline.topics import SENTIMENT
+from pipeline.topics import SENTIMENT, SHED
 from workers.process import worker
 
 GROUP = "aggregate"
 CHECK_SECONDS = 1.0
 _ENDS_MS = 1000
 """Longest wait for the ends of the partitions."""
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -54,6 +58,7 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> None:
         self._source = source
         self._folder = folder
+        self._shed_folder = ShedFolder(folder.client, folder.namespace)
         self._telemetry = telemetry
         self._poll_ms = int(poll_seconds * 1000)
         self._now_ms = now_ms
@@ -94,13 +99,16 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
         for partition in self._source.assignment():
             known = self._positions.get(partition)
             if known is None or (check and partition not in ended):
-                stored = self._folder.position(partition.partition)
+                stored = self._of(partition).position(partition.partition)
             elif check:
-                stored = self._folder.confirm(partition.partition, known, *ended[partition])
+                stored = self._of(partition).confirm(partition.partition, known, *ended[partition])
             else:
                 continue
             if known != stored:
                 self._seek(partition, stored)
+
+    def _of(self, partition: TopicPartition) -> Folder | ShedFolder:
+        return self._shed_folder if partition.topic == SHED else self._folder
 
     def _ended(self) -> dict[TopicPartition, tuple[int, int]]:
         """Partitions of which nothing is left to read: the position and since when (epoch ms)."""
@@ -119,7 +127,7 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
         else:
             self._source.seek(partition, stored.offset)
         self._positions[partition] = stored
-        log.info("partition %d: reading from %s", partition.partition, stored.offset)
+        log.info("%s-%d: reading from %s", *partition, stored.offset)
 
     def _round(self) -> None:
         polled = self._source.poll(timeout_ms=self._poll_ms)
@@ -134,19 +142,11 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _fold(self, partition: TopicPartition, records: Sequence[Record]) -> None:
         self._telemetry.batch(len(records))
-        with self._telemetry.step("decode"):
-            batch = [scored for record in records if (scored := self._scored(record))]
-        with self._telemetry.step("fold"):
-            folded = self._folder.fold(
-                partition.partition,
-                self._positions[partition],
-                batch,
-                records[-1].offset + 1,
-                self._now_ms(),
-            )
+        fold = self._fold_shed if partition.topic == SHED else self._fold_scored
+        folded = fold(partition.partition, self._positions[partition], records)
         if not folded.applied:
-            log.warning("partition %d: the store is elsewhere", partition.partition)
-            self._telemetry.count("refused", len(batch))
+            log.warning("%s-%d: the store is elsewhere", *partition)
+            self._telemetry.count("refused", len(records))
             self._seek(partition, folded.position)
             return
         self._positions[partition] = folded.position
@@ -154,19 +154,34 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
         self._telemetry.count("duplicate", folded.duplicates)
         self._telemetry.count("edited", folded.edited)
         self._telemetry.count("late", folded.late)
+        self._telemetry.count("shed", folded.shed)
+
+    def _fold_scored(
+        self, partition: int, position: Position, records: Sequence[Record]
+    ) -> Folded:
+        with self._telemetry.step("decode"):
+            batch = [scored for record in records if (scored := self._scored(record))]
+        with self._telemetry.step("fold"):
+            end = records[-1].offset + 1
+            return self._folder.fold(partition, position, batch, end, self._now_ms())
+
+    def _fold_shed(self, partition: int, position: Position, records: Sequence[Record]) -> Folded:
+        batch = [shed for record in records if (shed := self._decoded(shed_decoder, record))]
+        with self._telemetry.step("fold"):
+            return self._shed_folder.fold(partition, position, batch, records[-1].offset + 1)
+
+    def _decoded(self, decoder: msgspec.json.Decoder[T], record: Record) -> T | None:
+        try:
+            return decoder.decode(record.value or b"")
+        except UNDECODABLE as error:
+            place = (record.topic, record.partition, record.offset)
+            log.error("%s-%d@%d cannot be read, left out: %s", *place, error)
+            self._telemetry.count("unreadable")
+            return None
 
     def _scored(self, record: Record) -> Scored | None:
-        try:
-            event = event_decoder.decode(record.value or b"")
-        except UNDECODABLE as error:
-            log.error(
-                "%s-%d@%d is no sentiment event, left out: %s",
-                record.topic,
-                record.partition,
-                record.offset,
-                error,
-            )
-            self._telemetry.count("unreadable")
+        event = self._decoded(event_decoder, record)
+        if event is None:
             return None
         headers = record.headers
         return Scored(
@@ -218,5 +233,5 @@ def run(settings: Settings, port: int) -> None:
             dedupe_ms=int(settings.dedupe_hours * 3_600_000),
         )
         aggregate = Aggregate(source, folder, telemetry, settings.batch_seconds)
-        source.subscribe([SENTIMENT], listener=aggregate)
+        source.subscribe([SENTIMENT, SHED], listener=aggregate)
         aggregate.run(stop)
