@@ -156,9 +156,7 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
         self._telemetry.count("late", folded.late)
         self._telemetry.count("shed", folded.shed)
 
-    def _fold_scored(
-        self, partition: int, position: Position, records: Sequence[Record]
-    ) -> Folded:
+    def _fold_scored(self, partition: int, position: Position, records: Sequence[Record]) -> Folded:
         with self._telemetry.step("decode"):
             batch = [scored for record in records if (scored := self._scored(record))]
         with self._telemetry.step("fold"):
