@@ -134,13 +134,16 @@ class Source:
         self._watermark = max(self._watermark, self._newest - self._lateness_ms)
         self._busy_at = now
 
+    def silent(self, now: float) -> bool:
+        """Whether nothing has come for a while."""
+        return now - self._busy_at >= self._idle_seconds
+
     def progress(self, now: float, waiting: bool) -> Progress:
         """Where it stands; `waiting` says whether posts are on their way through earlier stages.
 
         Once idle, the lateness is waived: nothing older is to come.
         """
-        silent = now - self._busy_at
-        idle = silent >= self._idle_seconds and (not waiting or silent >= SILENT_SECONDS)
+        idle = self.silent(now) and (not waiting or now - self._busy_at >= SILENT_SECONDS)
         if idle:
             self._watermark = max(self._watermark, self._newest)
         return Progress(partition=self.partition, watermark=self._watermark, idle=idle)

@@ -21,8 +21,8 @@ from pipeline.topics import ROLLUPS
 
 HEARTBEAT_SECONDS = 15.0
 """Progress is told this often where it has not changed; readers know by it that all is alive."""
-CHECK_SECONDS = 2.0
-"""Between two looks at the stages before, while a partition is silent."""
+LOOK_SECONDS = 2.0
+"""Between two looks at what is on its way, while nothing comes."""
 
 
 class Combine:
@@ -33,7 +33,7 @@ class Combine:
         idle_seconds: silence after which a partition holds nobody.
         targets: partitions of `rollups`.
         assigned: the partitions of `sentiment` that are this member's now.
-        waiting: whether posts are on their way through the stages before.
+        waiting: those of them of which posts are on their way.
         clock: steady, in seconds.
     """
 
@@ -44,20 +44,20 @@ class Combine:
         idle_seconds: float,
         targets: int,
         assigned: Callable[[], Collection[int]],
-        waiting: Callable[[], bool],
+        waiting: Callable[[], Collection[int]],
         telemetry: Telemetry,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lateness_ms, self._idle_seconds = lateness_ms, idle_seconds
         self._targets = targets
         self._assigned = assigned
-        self._look = waiting
+        self._on_their_way = waiting
         self._telemetry = telemetry
         self._clock = clock
         self._sources: dict[int, Source] = {}
         self._told: dict[int, tuple[float, Progress]] = {}
-        self._waiting = True
-        self._looked = clock()
+        self._waiting: Collection[int] = ()
+        self._looked = float("-inf")
 
     def __call__(self, records: Sequence[Record]) -> list[Outgoing]:
         """Answer a batch with its rollups, dead letters, and the progress behind it."""
@@ -68,11 +68,15 @@ class Combine:
         answers: list[Outgoing] = []
         for partition, batch in batches.items():
             answers += self._rollups(partition, batch)
+        # Others of these partitions may have woken with this batch, and wait to be read.
+        self._look()
         return answers + self._progress()
 
     def pause(self) -> list[Outgoing]:
         """The progress of partitions, where it is new or was not told for a while."""
         self._own()
+        if self._clock() - self._looked >= LOOK_SECONDS:
+            self._look()
         return self._progress()
 
     def _rollups(self, partition: int, batch: Sequence[Record]) -> list[Outgoing]:
@@ -111,16 +115,17 @@ class Combine:
                     partition, self._lateness_ms, self._idle_seconds, now
                 )
 
+    def _look(self) -> None:
+        if any(source.silent(self._clock()) for source in self._sources.values()):
+            self._waiting = self._on_their_way()
+        self._looked = self._clock()
+
     def _progress(self) -> list[Outgoing]:
         """Told to every partition of `rollups`, since any of them may hold a track."""
         now = self._clock()
         answers: list[Outgoing] = []
-        # The last look is older than the last poll: what was under way then has come by now.
-        waiting = self._waiting
-        if now - self._looked >= CHECK_SECONDS:
-            self._waiting, self._looked = self._look(), now
         for partition, source in self._sources.items():
-            progress = source.progress(now, waiting)
+            progress = source.progress(now, partition in self._waiting)
             told = self._told.get(partition)
             if told is not None and _same(told[1], progress) and now - told[0] < HEARTBEAT_SECONDS:
                 continue

@@ -86,8 +86,6 @@ def run(settings: Settings, port: int) -> None:
         stack.enter_context(_watchdog(telemetry))
         with _combining(settings, targets, telemetry, stop):
             asyncio.run(_stream(app, series, telemetry, stop))
-        if stop.error is not None:
-            raise stop.error
 
 
 async def _stream(app: faust.App, series: Series, telemetry: Telemetry, stop: Stop) -> None:
@@ -109,11 +107,15 @@ async def _stream(app: faust.App, series: Series, telemetry: Telemetry, stop: St
         elif now - recovering < _RECOVERY_SECONDS:
             series.progressed = now
     telemetry.ready(False, "stopping")
+    if stop.error is not None:
+        # Faust waits for records to be acknowledged that never are.
+        log.critical("the process ends", exc_info=stop.error)
+        os._exit(1)
     try:
         await asyncio.wait_for(app.stop(), _STOP_SECONDS)
     except TimeoutError:
         log.warning("Faust does not stop within %.0f s; the process ends", _STOP_SECONDS)
-        os._exit(1 if stop.error else 0)
+        os._exit(0)
 
 
 @contextmanager
@@ -122,8 +124,8 @@ def _combining(
 ) -> Iterator[None]:
     """A thread that turns `sentiment` into `rollups` for the time of the block."""
     with (
-        closing(Upstream(settings)) as upstream,
         closing(consumer(settings, COMBINE_GROUP)) as source,
+        closing(Upstream(settings, source)) as upstream,
         closing(producer(settings, f"{COMBINE_GROUP}-{settings.name}")) as sink,
     ):
         source.subscribe([SENTIMENT])

@@ -166,11 +166,10 @@ class Series:
     def _restored(self, partition: int) -> Shard:
         mine: list[dict[str, bytes]] = []
         for table in (self._counts, self._watches):
-            place = table.changelog_topic.get_topic_name()
             found = {
                 key.decode(): value
                 for key, value in table.items()
-                if self._app.producer.key_partition(place, key).partition == partition
+                if table.partition_for_key(key) == partition
             }
             mine.append(found)
         log.info("rollups-%d: %d tracks", partition, len(mine[0]))

@@ -16,12 +16,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import faust
+from aiokafka.partitioner import DefaultPartitioner
 from faust.transport.drivers import aiokafka as driver
 
 from pipeline.settings import Settings
 from pipeline.topics import MAX_RECORD_BYTES, MONITOR
 
 _WRITE_SECONDS = 30.0
+_partitioner = DefaultPartitioner()
 
 
 class _CommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -47,6 +49,15 @@ class KeptTable(faust.Table):  # type: ignore[misc]
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._sent: list[Any] = []
+
+    def partition_for_key(self, key: bytes) -> int:
+        """That of the topics which the same key is produced to, by the same hash (murmur2).
+
+        Faust takes it from the record in hand, which a batch does not have, or asks a client that
+        knows nothing of a topic before its first write.
+        """
+        every = list(range(self.partitions))
+        return int(_partitioner(key, every, every))
 
     def send_changelog(self, *args: Any, **options: Any) -> Any:
         """Faust's own, remembering what is under way."""

@@ -1,10 +1,10 @@
-"""Whether posts are on their way to `sentiment`: what ingest and infer have not done yet."""
+"""Whether posts are on their way: what ingest and infer have not done, what was not read yet."""
 
 from __future__ import annotations
 
 import logging
 
-from kafka import KafkaAdminClient, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import GroupIdNotFoundError, KafkaError
 
 from pipeline.clients import consumer
@@ -21,24 +21,38 @@ log = logging.getLogger(__name__)
 
 
 class Upstream:
-    """Compares the ends of the topics with what their readers committed. Used by one thread."""
+    """Compares the ends of the topics with how far their readers are. Used by one thread.
 
-    def __init__(self, settings: Settings) -> None:
+    `source` is the reader of `sentiment`, of the same thread.
+    """
+
+    def __init__(self, settings: Settings, source: KafkaConsumer) -> None:
         self._admin = KafkaAdminClient(**settings.kafka_options())
         self._consumer = consumer(settings, None)
+        self._source = source
 
-    def waiting(self) -> bool:
-        """Whether a record of a raw topic or of `posts` was not handled yet, or nobody knows."""
+    def waiting(self) -> set[int]:
+        """The partitions of `sentiment` that are assigned to the source and of which posts are on
+        their way: all of them where a stage before has something to do, or nobody knows.
+        """
+        assigned = self._source.assignment()
         try:
-            return any(self._behind(group, topics) for group, topics in _INPUT.items())
+            if any(self._behind(group, topics) for group, topics in _INPUT.items()):
+                return {place.partition for place in assigned}
+            ends = self._source.end_offsets(assigned)
+            return {place.partition for place, end in ends.items() if self._position(place) < end}
         except KafkaError as error:
             log.warning("whether posts are on their way is not known: %r", error)
-            return True
+            return {place.partition for place in assigned}
 
     def close(self) -> None:
         """Close both clients."""
         self._admin.close()
         self._consumer.close()
+
+    def _position(self, place: TopicPartition) -> int:
+        """Past transaction markers, unlike the committed offset."""
+        return int(self._source.position(place, timeout_ms=1000) or 0)
 
     def _behind(self, group: str, topics: tuple[str, ...]) -> bool:
         places = [
