@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from kafka import KafkaProducer
 
+from pipeline.alerts.alert import Alert
 from pipeline.buckets import Scored
 from pipeline.event import EMOTIONS, Emotions, Polarity, SentimentEvent
 from pipeline.fold import Folder, Position
@@ -23,8 +24,9 @@ from pipeline.posts_reader import PostReader
 from pipeline.settings import Settings
 from pipeline.store import Store, connect
 from pipeline.times import epoch_ms
-from pipeline.topics import POSTS, create_topics
+from pipeline.topics import ALERTS, POSTS, create_topics
 from tests.waiting import until
+from workers.api.alerts import AlertDesk
 from workers.api.app import create_app
 from workers.api.server import make_server
 
@@ -119,6 +121,16 @@ class Site:
         assert folded.applied
         self.up_to_date()
 
+    def alert(self, *alerts: Alert) -> None:
+        """Publish states of alerts, as the monitor would."""
+        producer = KafkaProducer(**self.settings.kafka_options())
+        try:
+            for alert in alerts:
+                value = msgspec.json.encode(alert)
+                producer.send(ALERTS, key=alert.id.encode(), value=value).get(timeout=20)
+        finally:
+            producer.close()
+
     def up_to_date(self) -> None:
         """The same as if the aggregator did it each second."""
         self.confirm(NEVER_OLD_MS)
@@ -155,7 +167,8 @@ def serve(settings: Settings, namespace: str, tick: float = 0.05) -> Iterator[Si
     """Serve the page of one namespace on a free port of the loopback."""
     store = Store(connect(settings.redis), namespace)
     posts, lag = PostReader(settings), Lag(settings)
-    server = make_server(create_app(store, posts, lag, tick=tick), "127.0.0.1", 0)
+    app = create_app(store, posts, lag, AlertDesk(settings), tick=tick)
+    server = make_server(app, "127.0.0.1", 0)
     server.config.timeout_graceful_shutdown = 1
     thread = threading.Thread(target=server.run, name="page")
     thread.start()

@@ -17,6 +17,7 @@ from pipeline.settings import Settings
 from pipeline.store import Store, connect
 from tests.workers.site import DAY, Site, Written, serve
 from workers.api import create_app
+from workers.api.alerts import AlertDesk
 
 pytestmark = pytest.mark.servers
 
@@ -148,9 +149,9 @@ def test_nothing_can_be_written(filled: Site) -> None:
 
 def test_the_description_covers_every_route_and_every_shape(filled: Site) -> None:
     description = get(filled, "/openapi.json").json()
-    assert set(description["paths"]) == {
-        f"/api/v1/{name}" for name in ("tracks", "series", "totals", "posts", "stream")
-    }
+    names = ["tracks", "series", "totals", "posts", "stream"]
+    names += ["alerts", "alerts/{alert}", "alerts/{alert}/{action}"]
+    assert set(description["paths"]) == {f"/api/v1/{name}" for name in names}
     text = json.dumps(description)
     shapes = description["components"]["schemas"]
     assert set(re.findall(r'"#/components/schemas/(\w+)"', text)) <= set(shapes)
@@ -180,7 +181,8 @@ class _NoPosts:
 
 def test_without_a_store_the_server_lives_but_is_not_ready() -> None:
     store = Store(connect("redis://127.0.0.1:1/0"))
-    app = create_app(store, _NoPosts(), None)  # type: ignore[arg-type]
+    desk = AlertDesk(Settings(kafka="127.0.0.1:1"))
+    app = create_app(store, _NoPosts(), None, desk)  # type: ignore[arg-type]
     transport = httpx.ASGITransport(app)
 
     async def ask(path: str) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""The page and the HTTP API: one FastAPI application, read-only, over the store."""
+"""The page and the HTTP API: one FastAPI application over the store and the alerts."""
 
 from workers.api.app import create_app
 from workers.api.server import run

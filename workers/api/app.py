@@ -26,6 +26,9 @@ from pipeline.lag import Lag
 from pipeline.posts_reader import PostReader
 from pipeline.store import Store
 from workers.api import errors
+from workers.api.alert_routes import SHAPES as ALERT_SHAPES
+from workers.api.alert_routes import make_alert_router
+from workers.api.alerts import AlertDesk
 from workers.api.metrics import Measured, Metrics
 from workers.api.routes import SHAPES, make_router
 from workers.api.security import Guard
@@ -40,22 +43,30 @@ log = logging.getLogger(__name__)
 
 
 def create_app(
-    store: Store, posts: PostReader, lag: Lag, hosts: Collection[str] = (), tick: float = 1.0
+    store: Store,
+    posts: PostReader,
+    lag: Lag,
+    desk: AlertDesk,
+    *,
+    hosts: Collection[str] = (),
+    tick: float = 1.0,
 ) -> FastAPI:
     """The page and the API over a store.
 
     Args:
         posts: reads the texts of exemplars, which the store does not keep.
         lag: how far the consumer groups are behind.
+        desk: the alerts; opened and closed with the application.
         hosts: names the page is reached by, besides those of the loopback.
         tick: seconds between two updates of the streams.
     """
     metrics = Metrics()
     views = Views(store, posts)
-    broadcaster = Broadcaster(views, metrics, tick)
+    broadcaster = Broadcaster(views, metrics, tick, desk.board)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        desk.open()
         tasks = [
             asyncio.create_task(broadcaster.run()),
             asyncio.create_task(_keep_lag(views, lag)),
@@ -65,16 +76,18 @@ def create_app(
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await run_in_threadpool(desk.close)
 
     app = FastAPI(
         title="Weathervane",
-        description="Live emotion and polarity of social posts. Read-only.",
+        description="Live emotion and polarity of social posts, and alerts where they spike.",
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
     )
     errors.install(app)
     app.include_router(make_router(views, broadcaster))
+    app.include_router(make_alert_router(views, desk))
     _add_service_routes(app, views, metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.add_middleware(Measured, metrics=metrics)
@@ -136,7 +149,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             title=app.title, version="1", description=app.description, routes=app.routes
         )
         _, shapes = msgspec.json.schema_components(
-            SHAPES, ref_template="#/components/schemas/{name}"
+            (*SHAPES, *ALERT_SHAPES), ref_template="#/components/schemas/{name}"
         )
         error = {"type": "object", "properties": {"error": {"type": "string"}}}
         components = schema.setdefault("components", {}).setdefault("schemas", {})

@@ -10,7 +10,10 @@ from starlette.exceptions import HTTPException
 
 from pipeline.errors import ServerUnavailable, Unreadable
 
-_SENTENCES = {404: "There is nothing at this address.", 405: "Only GET is answered here."}
+_SENTENCES = {
+    404: "There is nothing at this address.",
+    405: "This address does not answer that method.",
+}
 
 
 class UnknownTrack(Exception):
@@ -19,6 +22,10 @@ class UnknownTrack(Exception):
     def __init__(self, track: str, tracks: list[str]) -> None:
         super().__init__(f"There is no track {track[:80]!r}.")
         self.tracks = tracks
+
+
+class UnknownAlert(Exception):
+    """An alert that is not, or no longer, known."""
 
 
 class BadQuery(Exception):
@@ -54,6 +61,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(UnknownTrack)
     async def on_track(_: Request, error: UnknownTrack) -> Response:
         return error_response(404, str(error), tracks=error.tracks)
+
+    @app.exception_handler(UnknownAlert)
+    async def on_alert(_: Request, error: UnknownAlert) -> Response:
+        return error_response(404, str(error))
 
     @app.exception_handler(RedisError)
     async def on_redis(_: Request, error: RedisError) -> Response:

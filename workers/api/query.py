@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from pipeline.times import epoch_ms, parse_time
 from workers.api.errors import BadQuery
@@ -77,11 +78,21 @@ def check_step(step: int) -> int:
     return step
 
 
-def _seconds(value: str | None, name: str) -> int | None:
+def parse_moment(value: str | None, name: str) -> datetime | None:
+    """The time that a parameter gives: RFC 3339, or an epoch number.
+
+    Raises:
+        Unreadable: with the parameter and what is expected.
+    """
     if value is None or not value.strip():
         return None
     number = value.strip()
     if re.fullmatch(r"-?\d+(\.\d+)?", number):
-        return epoch_ms(parse_time(float(number), name)) // 1000
+        return parse_time(float(number), name)
     # An unescaped "+" of an offset arrives as a space.
-    return epoch_ms(parse_time(_LOST_PLUS.sub(r"\1+\2", number), name)) // 1000
+    return parse_time(_LOST_PLUS.sub(r"\1+\2", number), name)
+
+
+def _seconds(value: str | None, name: str) -> int | None:
+    moment = parse_moment(value, name)
+    return None if moment is None else epoch_ms(moment) // 1000

@@ -1,19 +1,19 @@
-"""The routes under /api/v1, all of them GET."""
+"""The routes under /api/v1 that tell of counts and posts, all of them GET."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Header, Query, Response
-from fastapi.responses import JSONResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
+from pipeline.alerts.alert import Alert
 from pipeline.event import Emotion
 from pipeline.tracks import ALL
+from workers.api.answers import Json, Moment, described, shape_of
 from workers.api.errors import error_response
 from workers.api.query import check_step, parse_window
 from workers.api.stream import Broadcaster, Subscription, log
@@ -29,17 +29,6 @@ SHAPES = (Tracks, Series, Snapshot, Delta, Posts, Total)
 """Types whose JSON Schema /openapi.json carries."""
 
 TrackName = Annotated[str, Query(max_length=200, description="Name of a track.")]
-Moment = Annotated[str | None, Query(max_length=40, description="RFC 3339, or epoch seconds.")]
-
-
-class _Json(JSONResponse):
-    """JSON of msgspec Structs."""
-
-    def render(self, content: Any) -> bytes:
-        return msgspec.json.encode(content)
-
-    def init_headers(self, headers: Any = None) -> None:
-        super().init_headers({"Cache-Control": "no-store"} | dict(headers or {}))
 
 
 class _Stream(EventSourceResponse):
@@ -50,30 +39,16 @@ class _Stream(EventSourceResponse):
             log.info("a stream was closed: its client took nothing for %s s", SEND_SECONDS)
 
 
-def _schema(ref: dict[str, Any], media_type: str = "application/json") -> dict[int | str, Any]:
-    content = {media_type: {"schema": ref}}
-    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    return {
-        200: {"description": "Successful response", "content": content},
-        "4XX": {"description": "What was wrong, in a sentence", "content": error},
-        503: {"description": "The store does not answer", "content": error},
-    }
-
-
-def _ref(shape: type) -> dict[str, Any]:
-    return {"$ref": f"#/components/schemas/{shape.__name__}"}
-
-
 def make_router(views: Views, broadcaster: Broadcaster) -> APIRouter:
     """The routes over one store."""
     router = APIRouter(prefix="/api/v1")
 
-    @router.get("/tracks", responses=_schema(_ref(Tracks)), response_class=_Json)
+    @router.get("/tracks", responses=described(shape_of(Tracks)), response_class=Json)
     def tracks() -> Response:
         """What is monitored: every track that ever had a post, and `all`."""
-        return _Json(views.tracks())
+        return Json(views.tracks())
 
-    @router.get("/series", responses=_schema(_ref(Series)), response_class=_Json)
+    @router.get("/series", responses=described(shape_of(Series)), response_class=Json)
     def series(
         track: TrackName = ALL,
         start: Annotated[Moment, Query(alias="from")] = None,
@@ -82,31 +57,31 @@ def make_router(views: Views, broadcaster: Broadcaster) -> APIRouter:
     ) -> Response:
         """Counts by stretch of event time; the day of the newest post unless told otherwise."""
         views.known(track)
-        return _Json(views.series(track, parse_window(start, end, step, views.newest())))
+        return Json(views.series(track, parse_window(start, end, step, views.newest())))
 
-    by_track = {"type": "object", "additionalProperties": _ref(Total)}
+    by_track = {"type": "object", "additionalProperties": shape_of(Total)}
 
-    @router.get("/totals", responses=_schema(by_track), response_class=_Json)
+    @router.get("/totals", responses=described(by_track), response_class=Json)
     def totals(track: Annotated[str | None, Query(max_length=200)] = None) -> Response:
         """Counts over all time, by track: of one track, or of every one."""
         if track is not None:
             views.known(track)
-        return _Json(views.totals(track))
+        return Json(views.totals(track))
 
-    @router.get("/posts", responses=_schema(_ref(Posts)), response_class=_Json)
+    @router.get("/posts", responses=described(shape_of(Posts)), response_class=Json)
     def posts(
         track: TrackName = ALL,
         emotion: Emotion | None = None,
         limit: Annotated[int, Query(ge=1, le=50)] = 12,
     ) -> Response:
         """The newest exemplars of a track, with their texts where still retained."""
-        return _Json(views.posts(views.known(track), emotion, limit))
+        return Json(views.posts(views.known(track), emotion, limit))
 
-    events = {"anyOf": [_ref(Snapshot), _ref(Delta)]}
+    events = {"anyOf": [shape_of(Snapshot), shape_of(Delta), shape_of(Alert)]}
 
     @router.get(
         "/stream",
-        responses=_schema(events, "text/event-stream"),
+        responses=described(events, "text/event-stream"),
         response_class=EventSourceResponse,
     )
     async def stream(
@@ -115,7 +90,10 @@ def make_router(views: Views, broadcaster: Broadcaster) -> APIRouter:
         span: Annotated[int | None, Query(ge=60, le=31_622_400, description=_SPAN)] = None,
         last_event_id: Annotated[str | None, Header(max_length=40_000)] = None,
     ) -> Response:
-        """Server-Sent Events: a `snapshot`, then a `delta` whenever something changed."""
+        """Server-Sent Events: a `snapshot`, then a `delta` whenever a count changed.
+
+        An `alert` comes whenever an alert of the track did, and for `all` one of any track.
+        """
         if broadcaster.clients >= MAX_STREAMS:
             return error_response(503, f"There are {MAX_STREAMS} streams open already.")
         await run_in_threadpool(views.known, track)

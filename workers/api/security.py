@@ -71,7 +71,7 @@ class Guard:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        refusal = self._refusal(Headers(scope=scope))
+        refusal = self._refusal(scope["method"], Headers(scope=scope))
         if refusal is not None:
             await error_response(*refusal)(scope, receive, send_guarded)
             return
@@ -84,7 +84,7 @@ class Guard:
             response = error_response(500, "The server failed on this request; its log says why.")
             await response(scope, receive, send_guarded)
 
-    def _refusal(self, headers: Headers) -> tuple[int, str] | None:
+    def _refusal(self, method: str, headers: Headers) -> tuple[int, str] | None:
         host = headers.get("host", "")
         if _name(host) not in self._hosts:
             return 421, f"This server does not answer for the host {host[:80]!r}."
@@ -92,7 +92,8 @@ class Guard:
         if origin is not None and origin.split("://", 1)[-1] != host:
             return 403, "Requests from other origins are refused."
         site = headers.get("sec-fetch-site", "none")
-        if site in {"cross-site", "same-site"} and headers.get("sec-fetch-mode") != "navigate":
+        link = method in {"GET", "HEAD"} and headers.get("sec-fetch-mode") == "navigate"
+        if site in {"cross-site", "same-site"} and not link:
             return 403, "Requests from other sites are refused."
         return None
 

@@ -12,6 +12,7 @@ from pipeline.lag import Lag
 from pipeline.posts_reader import PostReader
 from pipeline.settings import Settings
 from pipeline.store import Store
+from workers.api.alerts import AlertDesk
 from workers.api.app import create_app
 
 SHUTDOWN_SECONDS = 5
@@ -26,7 +27,7 @@ def run(settings: Settings, port: int, name: str) -> None:
     store = Store.connect(settings.redis)
     names = {name.strip() for name in settings.page_names.split(",") if name.strip()}
     hosts = names | {settings.page_host}
-    app = create_app(store, PostReader(settings), Lag(settings), hosts=hosts)
+    app = create_app(store, PostReader(settings), Lag(settings), AlertDesk(settings), hosts=hosts)
     app.title = f"Weathervane ({name})"
     for stop in (signal.SIGTERM, signal.SIGINT):
         # uvicorn raises the signal again once it has drained: that is the end, and a good one.

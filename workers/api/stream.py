@@ -10,6 +10,8 @@ Step 1  A client joins with a snapshot, or, where the store still has the change
         `Last-Event-ID`, with one delta of them.
 Step 2  Each tick reads the changes since the last one, groups them by track and step, and puts
         one encoded delta into the queue of each client of the group.
+        Alerts that changed go to those who look at their track, or at all of them. They carry
+        no id: a client that was away reads them at /api/v1/alerts when its snapshot comes.
 Step 3  A client whose queue is full loses the queue, and gets a snapshot when it reads again.
 """
 
@@ -26,7 +28,9 @@ from redis.exceptions import RedisError
 from sse_starlette import ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
+from pipeline.alerts.board import AlertBoard
 from pipeline.store import CursorTrimmed
+from pipeline.tracks import ALL
 from workers.api.metrics import Metrics
 from workers.api.query import MAX_BUCKETS
 from workers.api.views import Views
@@ -72,10 +76,15 @@ class Broadcaster:
 
     Args:
         tick: seconds between two reads.
+        board: the alerts.
     """
 
-    def __init__(self, views: Views, metrics: Metrics, tick: float = 1.0) -> None:
+    def __init__(
+        self, views: Views, metrics: Metrics, tick: float = 1.0, board: AlertBoard | None = None
+    ) -> None:
         self._views = views
+        self._board = board or AlertBoard()
+        self._board_version = 0
         self._metrics = metrics
         self._tick = tick
         self._clients: set[_Client] = set()
@@ -95,6 +104,7 @@ class Broadcaster:
         while True:
             await self._someone.wait()
             async with self._reading:
+                self._tell_alerts()
                 await self._guarded_tick()
             await asyncio.sleep(self._tick)
 
@@ -124,6 +134,8 @@ class Broadcaster:
                 event = await self._snapshot(client.wants)
             if self._cursor is None:
                 self._cursor = event.id
+            if not self._clients:
+                _, self._board_version = self._board.changes(self._board_version)
             self._clients.add(client)
             self._someone.set()
             self._metrics.clients.set(self.clients)
@@ -146,6 +158,12 @@ class Broadcaster:
         if len(starts) > MAX_BUCKETS:
             return None
         return await self._delta(wants.track, wants.step, starts, cursor)
+
+    def _tell_alerts(self) -> None:
+        changed, self._board_version = self._board.changes(self._board_version)
+        for alert in changed:
+            event = self._event("alert", alert, None)
+            self._send([c for c in self._clients if c.wants.track in {ALL, alert.track}], event)
 
     async def _guarded_tick(self) -> None:
         try:

@@ -15,15 +15,16 @@ from urllib.parse import urlsplit
 import msgspec
 from kafka.errors import KafkaError
 
+from pipeline.alerts.alert import Alert
 from pipeline.buckets import Bucket, Counts, Exemplar
 from pipeline.lag import LagOfGroup
 from pipeline.post import Media, Post
 from pipeline.posts_reader import Place, PostReader
 from pipeline.store import Freshness, Store
-from pipeline.times import rfc3339
+from pipeline.times import epoch_ms, rfc3339
 from pipeline.tracks import ALL
 from workers.api.errors import UnknownTrack
-from workers.api.query import DAY, HOUR, Window, fit_step
+from workers.api.query import DAY, HOUR, MINUTE, Window, fit_step
 from workers.api.staleness import staleness
 
 CHART_BUCKETS = 120
@@ -234,7 +235,22 @@ class Views:
 
     def posts(self, track: str, emotion: str | None, limit: int) -> Posts:
         """Exemplars with their texts."""
-        exemplars = self._store.exemplars(track, emotion, limit)
+        return Posts(track, emotion, self._with_texts(self._store.exemplars(track, emotion, limit)))
+
+    def alert_posts(self, alert: Alert) -> list[ShownPost]:
+        """The exemplars of an alert with their texts; those that the store still knows."""
+        wanted = dict.fromkeys(alert.evidence.exemplars)
+        onset, end = (epoch_ms(moment) // 1000 for moment in (alert.onset, alert.updated_at))
+        found: dict[str, Exemplar] = {}
+        for minute in range(max(onset, end - HOUR), end, MINUTE):
+            if len(found) == len(wanted):
+                break
+            for exemplar in self._store.bucket_exemplars(alert.track, minute):
+                if exemplar.id in wanted:
+                    found[exemplar.id] = exemplar
+        return self._with_texts([found[post] for post in wanted if post in found])
+
+    def _with_texts(self, exemplars: Sequence[Exemplar]) -> list[ShownPost]:
         places = [place for place in map(_place, exemplars) if place is not None]
         missing: Missing = "gone"
         try:
@@ -249,7 +265,7 @@ class Views:
             same = post is not None and post.id == exemplar.id
             why = None if same else missing if place else "unplaced"
             shown.append(_shown(exemplar, post if same else None, why))
-        return Posts(track, emotion, shown)
+        return shown
 
 
 def _place(exemplar: Exemplar) -> Place | None:
