@@ -23,7 +23,10 @@ Random = np.random.Generator | None
 
 
 class Reader(Protocol):
-    """One tower's way of reading its modality."""
+    """One tower's way of reading its modality. Readers of one `key` read the same arrays."""
+
+    @property
+    def key(self) -> str: ...
 
     def read(self, posts: Posts) -> list[Array | None]:
         """An array a post, None where it lacks the modality. Raises DataError for bad media."""
@@ -39,6 +42,7 @@ class WordReader:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
+        self.key = f"words {id(vocabulary)}"
 
     def read(self, posts: Posts) -> list[Array | None]:
         """Word ids `(words,)` a text."""
@@ -57,6 +61,7 @@ class SubwordReader:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
+        self.key = f"subwords {id(tokenizer)}"
 
     def read(self, posts: Posts) -> list[Array | None]:
         """Token ids `(tokens,)` a text, markers included."""
@@ -76,6 +81,7 @@ class PictureReader:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self.key = f"pixels {size}"
 
     def read(self, posts: Posts) -> list[Array | None]:
         """Pixels with a margin for the crop, an eighth more a side."""
@@ -98,6 +104,7 @@ class SoundReader:
 
     def __init__(self, cepstrum: bool = False) -> None:
         self._cepstrum = cepstrum
+        self.key = "mel"
 
     def read(self, posts: Posts) -> list[Array | None]:
         """Log-mel spectrograms of the sounds without the silence around them."""

@@ -86,7 +86,7 @@ class Suite:
         self._watched = split.held.take(np.arange(min(WATCHED, len(split.held))))
         self._half = fastest_dtype() is torch.bfloat16
         self._trained: dict[str, Trained] = {}
-        self._arrays: dict[tuple[int, int], list[Array | None]] = {}
+        self._arrays: dict[tuple[str, int], list[Array | None]] = {}
 
     @property
     def names(self) -> list[str]:
@@ -298,7 +298,7 @@ class Suite:
         lasting = (self.split.learn, self.split.held, self.split.test, self._watched)
         found: dict[str, list[Array | None]] = {}
         for name, reader in readers.items():
-            key = (id(reader), id(posts))
+            key = (reader.key, id(posts))
             arrays = self._arrays.get(key) or reader.read(posts)
             if any(posts is part for part in lasting):
                 self._arrays[key] = arrays

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import max_pool2d, relu
+from torch.nn.functional import relu
 
 from models.towers.base import TowerOutput, segment_means
 from models.towers.padding import pad, real
@@ -22,7 +22,7 @@ class AudioCnn(nn.Module):
         super().__init__()
         inputs = (1, *CHANNELS[:-1])
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(before, after, kernel_size=3, padding=1)
+            nn.Conv2d(before, after, kernel_size=3, stride=2, padding=1)
             for before, after in zip(inputs, CHANNELS, strict=True)
         )
         rows = -(-bands // 2 ** len(CHANNELS))  # of the last map
@@ -34,10 +34,10 @@ class AudioCnn(nn.Module):
         padded, mask, lengths = pad([clip.float().T for clip in batch])
         x = padded.transpose(1, 2)[:, None]  # (batch, 1, bands, frames)
         for convolution in self.convolutions:
-            # No value is below 0, so padding set to 0 wins no maximum and adds to no filter.
-            x = max_pool2d(relu(convolution(x)) * mask[:, None, None], 2, ceil_mode=True)
+            x = relu(convolution(x))  # bands and frames are halved
             lengths = [(length + 1) // 2 for length in lengths]
             mask = real(lengths, x.shape[-1], x.device)
+            x = x * mask[:, None, None]  # padding adds nothing to the next filters
         states = x.flatten(1, 2).transpose(1, 2)  # (batch, frames / 8, 64 * bands / 8)
         packed = states[mask]  # (total, 64 * bands / 8)
         highest = (states * mask[..., None]).amax(dim=1)

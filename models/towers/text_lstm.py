@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_sequence, unpack_sequence
 
 from models.towers.base import TowerOutput
+from models.towers.padding import pad
 from models.towers.words import word_table
 
 
@@ -23,13 +23,17 @@ class TextLstm(nn.Module):
         super().__init__()
         self.words = word_table(vocabulary, width, vectors)
         self.dropout = nn.Dropout(0.3)
-        self.lstm = nn.LSTM(self.words.embedding_dim, hidden, num_layers=2, dropout=0.3)
+        self.lstm = nn.LSTM(
+            self.words.embedding_dim, hidden, num_layers=2, dropout=0.3, batch_first=True
+        )
         self.dim = hidden
 
     def encode(self, batch: Sequence[Tensor]) -> TowerOutput:
         """`batch`: int word ids `(words,)` a text."""
-        lengths = [len(ids) for ids in batch]
-        x = self.dropout(self.words(torch.cat(list(batch)).long()))  # (total, width)
-        sequences = pack_sequence(list(torch.split(x, lengths)), enforce_sorted=False)
-        states, (last, _) = self.lstm(sequences)  # last: (layers, batch, hidden)
-        return TowerOutput(last[-1], torch.cat(unpack_sequence(states)), lengths)
+        ids, mask, lengths = pad(batch)  # (batch, n)
+        x = self.dropout(self.words(ids.long()))  # (batch, n, width)
+        # It reads forwards: padding comes after the last word and changes no state before.
+        states = self.lstm(x)[0]  # (batch, n, hidden)
+        last = torch.tensor(lengths, device=ids.device) - 1
+        pooled = states[torch.arange(len(lengths), device=ids.device), last]  # (batch, hidden)
+        return TowerOutput(pooled, states[mask], lengths)

@@ -32,8 +32,15 @@ class TextTransformer(nn.Module):
         """The encoder of a folder or hub name. Raises ModelError where there is none."""
         from transformers import AutoModel
 
+        def load(**without: bool) -> nn.Module:
+            model: nn.Module = AutoModel.from_pretrained(source, dtype=torch.float32, **without)
+            return model
+
         try:
-            return cls(AutoModel.from_pretrained(source, dtype=torch.float32))
+            try:
+                return cls(load(add_pooling_layer=False))
+            except TypeError:  # this architecture has no pooler to leave out
+                return cls(load())
         except (OSError, ValueError) as error:
             raise ModelError(f"{source} gives no text encoder: {error}") from error
 

@@ -94,20 +94,20 @@ def test_a_tower_learns_a_handful_by_heart(modality: str, make: Make) -> None:
     torch.manual_seed(0)
     tower = make()
     head = nn.Linear(tower.dim, 3)
-    optimiser = torch.optim.Adam([*tower.parameters(), *head.parameters()], 3e-3)
+    optimiser = torch.optim.Adam([*tower.parameters(), *head.parameters()], 1e-2)
     batch, labels = items(modality), torch.tensor([0, 1, 2, 0, 1, 2])
-    loss = torch.tensor(9.0)
-    for step in range(300):
-        loss = cross_entropy(head(tower.encode(batch).pooled), labels)
-        optimiser.zero_grad()
-        loss.backward()
-        if step == 0:
-            silent = [n for n, p in tower.named_parameters() if p.grad is None]
-            assert all("pooler" in name for name in silent)
-        optimiser.step()
-        if loss < 0.1:
-            break
-    assert loss < 0.3
+    for _ in range(12):
+        tower.train()
+        for _ in range(20):
+            optimiser.zero_grad()
+            cross_entropy(head(tower.encode(batch).pooled), labels).backward()
+            assert all(p.grad is not None for p in tower.parameters())
+            optimiser.step()
+        tower.eval()
+        guess = head(tower.encode(batch).pooled).argmax(dim=1)
+        if torch.equal(guess, labels):
+            return
+    pytest.fail(f"after 240 steps it says {guess.tolist()}")
 
 
 def test_word_vectors_start_a_tower_and_padding_stays_zero() -> None:
