@@ -19,6 +19,7 @@ class Fusion(nn.Module):
     def __init__(self, config: FusionConfig, dims: dict[str, int]) -> None:
         """`dims`: width of each tower's pooled vector, by modality; others are never looked at."""
         super().__init__()
+        self.dims = dims
         self.columns = [MODALITIES.index(name) for name in MODALITIES if name in dims]
         self.inputs = nn.ModuleDict(
             {
@@ -45,13 +46,13 @@ class Fusion(nn.Module):
         order of `MODALITIES`, is False: it is not looked at. A row without any modality gets the
         logits that the summary token alone has learnt, the prior.
         """
-        tokens = [self.summary.expand(len(present), -1)]
+        tokens = [self.summary.expand(present.shape[0], -1)]
         tokens += [
             self.inputs[MODALITIES[i]](pooled[MODALITIES[i]]) + self.kinds[i] for i in self.columns
         ]
         x = torch.stack(tokens, dim=1)  # (batch, 1 + towers, width)
         seen = present[:, self.columns]
-        visible = torch.cat([present.new_ones(len(present), 1), seen], dim=1)  # (batch, 1 + towers)
+        visible = torch.cat([torch.ones_like(present[:, :1]), seen], dim=1)  # (batch, 1 + towers)
         for layer in self.layers:
             x = layer(x, visible)
         summary = self.norm(x[:, 0])  # (batch, width)

@@ -156,7 +156,8 @@ def read_config(release: Path) -> Config:
         raise ReleaseError(
             f"{path} describes a model of the type {kind}, not a Weathervane release"
         )
-    config: Config = _read(path, HubConfig if kind else Config)
+    found = _read(path, HubConfig if kind else Config)
+    config = Config(*(getattr(found, field) for field in Config.__struct_fields__))
     if fault := _fault(config):
         raise ReleaseError(f"{path}: {fault}")
     return config

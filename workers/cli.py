@@ -8,7 +8,7 @@ import sys
 import typer
 
 from pipeline.errors import WeathervaneError
-from workers.commands import dead_letters, local, model, notify, stream, work
+from workers.commands import dead_letters, local, model, notify, releases, stream, work
 
 app = typer.Typer(
     name="weathervane",
@@ -21,6 +21,7 @@ app = typer.Typer(
 local.register(app)
 stream.register(app)
 model.register(app)
+releases.register(app)
 work.register(app)
 dead_letters.register(app)
 notify.register(app)

@@ -46,16 +46,20 @@ class ImageTower(nn.Module):
 
     def encode(self, batch: Sequence[Tensor]) -> TowerOutput:
         """`batch`: uint8 pixels `(size, size, 3)` a picture, all of one size."""
-        pixels = torch.stack(list(batch)).permute(0, 3, 1, 2)  # (batch, 3, size, size)
+        cells = self.cells(torch.stack(list(batch)))
+        lengths = [cells.shape[1]] * len(batch)
+        return TowerOutput(cells.mean(dim=1), cells.flatten(0, 1), lengths)
+
+    def cells(self, pixels: Tensor) -> Tensor:
+        """The last map, `(batch, cells, 1280)`, of uint8 pixels `(batch, size, size, 3)`."""
         dtype = self.stem.conv.weight.dtype
-        x = (pixels.to(dtype) - 127.0) / 128.0
+        x = (pixels.permute(0, 3, 1, 2).to(dtype) - 127.0) / 128.0  # (batch, 3, size, size)
         x = x.contiguous(memory_format=torch.channels_last)
         x = self.stem(x)  # (batch, 32, size/2, size/2)
         for block in self.blocks:
             x = block(x)  # (batch, 320, size/32, size/32) at the end
-        cells = self.head(x).flatten(2).transpose(1, 2)  # (batch, cells, 1280)
-        lengths = [cells.shape[1]] * len(batch)
-        return TowerOutput(cells.mean(dim=1), cells.flatten(0, 1), lengths)
+        cells: Tensor = self.head(x).flatten(2).transpose(1, 2)
+        return cells
 
     def train(self, mode: bool = True) -> "ImageTower":
         """As usual, but batch norms keep their stored statistics."""

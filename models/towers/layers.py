@@ -1,4 +1,7 @@
-"""The transformer layers of the shipped towers, run packed, in torch alone.
+"""The transformer layers of the shipped towers, in torch alone, run packed or padded.
+
+Packed is how we run them: `(total, dim)` and the length of each segment. Padded is what exported
+graphs need: `(batch, time, dim)` and a mask `(batch, time)`, True where there is a state.
 
 Parameters are named as in `transformers` (BERT, Whisper), so that its checkpoints load as they
 are; a test compares the two. Importing `transformers` takes longer than scoring a thousand posts.
@@ -11,6 +14,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, gelu, scaled_dot_product_attention
+
+
+Extent = Sequence[int] | Tensor  # of a packed row its lengths, of a padded batch its mask
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, heads: int, extent: Extent) -> Tensor:
+    """Attention within each item, packed or padded; the shape of `query`, and out."""
+    if isinstance(extent, Tensor):
+        return padded_attention(query, key, value, heads, extent)
+    return packed_attention(query, key, value, heads, extent)
+
+
+def padded_attention(query: Tensor, key: Tensor, value: Tensor, heads: int, mask: Tensor) -> Tensor:
+    """Attention over `(batch, time, dim)` each, and out, where `mask` `(batch, time)` is True."""
+    batch, time, dim = query.shape
+    q, k, v = (
+        states.view(batch, time, heads, dim // heads).transpose(1, 2)
+        for states in (query, key, value)
+    )  # (batch, heads, time, head_dim)
+    mixed = scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None])
+    return mixed.transpose(1, 2).reshape(batch, time, dim)
 
 
 def packed_attention(
@@ -54,12 +78,12 @@ class BertLayer(nn.Module):
         self.intermediate = nn.ModuleDict({"dense": nn.Linear(dim, ffn)})
         self.output = _out(ffn, dim, eps)
 
-    def forward(self, x: Tensor, lengths: Sequence[int]) -> Tensor:
-        """`x` `(total, dim)`, and out."""
+    def forward(self, x: Tensor, extent: Extent) -> Tensor:
+        """`x` `(total, dim)` packed or `(batch, time, dim)` padded, and out."""
         project: Any = self.attention["self"]
         output: Any = self.attention["output"]
         query, key, value = (project[name](x) for name in ("query", "key", "value"))
-        mixed = packed_attention(query, key, value, self.heads, lengths)
+        mixed = attention(query, key, value, self.heads, extent)
         x = output["LayerNorm"](x + dropout(output["dense"](mixed), self.drop, self.training))
         wide = gelu(self.intermediate["dense"](x))  # (total, ffn)
         narrow = dropout(self.output["dense"](wide), self.drop, self.training)
@@ -86,13 +110,13 @@ class WhisperLayer(nn.Module):
         self.fc2 = nn.Linear(ffn, dim)
         self.final_layer_norm = nn.LayerNorm(dim)
 
-    def forward(self, x: Tensor, lengths: Sequence[int]) -> Tensor:
-        """`x` `(total, dim)`, and out."""
+    def forward(self, x: Tensor, extent: Extent) -> Tensor:
+        """`x` `(total, dim)` packed or `(batch, time, dim)` padded, and out."""
         normed = self.self_attn_layer_norm(x)
         query, key, value = (
             self.self_attn[name](normed) for name in ("q_proj", "k_proj", "v_proj")
         )
-        mixed = packed_attention(query, key, value, self.heads, lengths)
+        mixed = attention(query, key, value, self.heads, extent)
         x = x + self.self_attn["out_proj"](mixed)
         wide = gelu(self.fc1(self.final_layer_norm(x)))  # (total, ffn)
         narrow: Tensor = self.fc2(wide)
