@@ -49,8 +49,9 @@ def train_fusion(plan: Recipe, data: Path, out: Path, report: Report) -> Path:
     model.place(torch.device("cpu"), fastest_dtype())
     preparer = Preparer(read_tokenizer(release), read_config(release))
     learnt, held = fusion_rows(plan, data)
-    learnt_features = _features(learnt, model, preparer, report, "features")
-    held_features = _features(held, model, preparer, report, "held-out features")
+    kept = out / "fusion"
+    learnt_features = _features(learnt, model, preparer, report, kept / "features.safetensors")
+    held_features = _features(held, model, preparer, report, kept / "held-out.safetensors")
     torch.manual_seed(plan.seed)
     task = FusionTask(model.fusion, learnt, learnt_features, plan.fusion, plan.seed)
     if not optimise(task, plan.fusion.fit, out / "fusion", stage="fusion", report=report):
@@ -126,10 +127,14 @@ def save_model(plan: Recipe, out: Path, model: FusedModel, release: Path) -> Non
 
 
 def _features(
-    rows: Rows, model: FusedModel, preparer: Preparer, report: Report, stage: str
+    rows: Rows, model: FusedModel, preparer: Preparer, report: Report, kept: Path
 ) -> Features:
+    """What the towers make of `rows`; read from `kept` where a run before has computed it."""
+    if kept.is_file():
+        return Features.load(kept)
     for step in compute_features(rows, model, preparer):
         if isinstance(step, Features):
+            step.save(kept)
             return step
-        report(stage, step, len(rows), float("nan"))
+        report(kept.stem, step, len(rows), float("nan"))
     raise RecipeError("the fusion has no rows to learn from")

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from models.batching import pack
@@ -38,6 +40,24 @@ class Features:
             taken = self.vectors[name][torch.from_numpy(np.maximum(places, 0))]
             vectors[name] = taken.float() * torch.from_numpy(present[:, column, None])
         return Pooled(vectors, torch.from_numpy(present))
+
+    def save(self, path: Path) -> None:
+        """Write to one safetensors file, whole or not at all."""
+        tensors = {f"vectors/{name}": value.contiguous() for name, value in self.vectors.items()}
+        tensors |= {f"place/{name}": torch.from_numpy(rows) for name, rows in self.place.items()}
+        partial = path.with_suffix(".partial")
+        save_file(tensors, partial)
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Features":
+        """Read what `save` wrote."""
+        tensors = load_file(path)
+        names = [name for name in MODALITIES if f"vectors/{name}" in tensors]
+        return cls(
+            {name: tensors[f"vectors/{name}"] for name in names},
+            {name: tensors[f"place/{name}"].numpy() for name in names},
+        )
 
 
 @torch.inference_mode()
