@@ -33,12 +33,18 @@ class Predictor:
         self._name = name
 
     @classmethod
-    def load(cls, release: Path = DEFAULT_RELEASE, device: str = "auto") -> "Predictor":
+    def load(
+        cls,
+        release: Path = DEFAULT_RELEASE,
+        device: str = "auto",
+        dtype: torch.dtype | None = None,
+    ) -> "Predictor":
         """Check a release folder against its manifest and load it.
 
         `device`: "cpu", "cuda", or "auto" for the latter where there is one. Sets torch to one
-        thread: work is spread over processes. The number format is the faster of float32 and
-        bfloat16, measured here. Raises ReleaseError for a folder that is incomplete or altered.
+        thread: work is spread over processes. The number format, where none is given, is the
+        faster of float32 and bfloat16, measured here. Raises ReleaseError for a folder that is
+        incomplete or altered.
         """
         torch.set_num_threads(1)
         manifest = verify(release)
@@ -46,7 +52,7 @@ class Predictor:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         model = load_weights(config, release)
-        model.place(torch.device(device), fastest_dtype(device))
+        model.place(torch.device(device), dtype or fastest_dtype(device))
         name = f"{manifest.name}@{manifest.sha256[WEIGHTS][:12]}"
         return cls(model, config.calibration, name)
 

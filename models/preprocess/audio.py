@@ -48,14 +48,20 @@ def trim_silence(samples: Floats) -> Floats:
 
     Silence throughout is returned as it is.
     """
+    start, end = loud_span(samples)
+    return samples[start:end]
+
+
+def loud_span(samples: Floats) -> tuple[int, int]:
+    """First sample, and the one after the last, of what `trim_silence` keeps."""
     frames = len(samples) // HOP
     if frames < 2:
-        return samples
+        return 0, len(samples)
     power = np.square(samples[: frames * HOP].reshape(frames, HOP)).mean(axis=1)
     loud = np.flatnonzero(power > power.max() * 10 ** (-SILENCE_DB / 10))
     if not loud.size:
-        return samples
-    return samples[loud[0] * HOP : (loud[-1] + 1) * HOP]
+        return 0, len(samples)
+    return int(loud[0]) * HOP, (int(loud[-1]) + 1) * HOP
 
 
 def log_mel(samples: Floats) -> npt.NDArray[np.float16]:
