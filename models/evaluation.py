@@ -168,6 +168,12 @@ def ask(model: Model, rows: Rows, done: Done = lambda rows: None) -> Answers:
     )
 
 
+def shared(one: Answers, other: Answers) -> tuple[Answers, Answers]:
+    """Two models' answers to the rows of a corpus that both could read."""
+    _, here, there = np.intersect1d(one.places, other.places, return_indices=True)
+    return one.take(here), other.take(there)
+
+
 def is_single_label(emotions: npt.NDArray[np.floating]) -> bool:
     """Whether each row of `(rows, labels)` has at most one label, or shares that sum to one."""
     return bool((emotions.sum(axis=1) < 1 + 1e-3).all())
