@@ -1,5 +1,7 @@
 """What is chosen after training on held-out rows: temperatures, thresholds, abstention."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -7,7 +9,7 @@ import torch
 from models.corpora import Rows
 from models.fusion import Fusion
 from models.labels import EMOTIONS, MODALITIES
-from models.metrics import f1
+from models.metrics import Bools, f1
 from models.prediction import sigmoid, softmax
 from models.release import Calibration, Temperature, subset_key
 from models.training.features import Features
@@ -58,25 +60,41 @@ def logits(fusion: Fusion, features: Features, samples: Samples) -> tuple[Floats
 
 
 def temperature(emotions: Floats, polarity: Floats, rows: Rows) -> Temperature:
-    """The divisors with the least negative log-likelihood on a grid; 1 without any label."""
+    """The divisors with the least negative log-likelihood on a grid; 1 without any label.
+
+    Corpora count alike, whatever their size: a subset of modalities must be calibrated on tweets
+    and on film dialogue. Polarity is judged by rows that annotate it, as far as there are any.
+    """
     known = ~np.isnan(rows.emotions)
     wanted = np.nan_to_num(rows.emotions)
     graded = ~np.isnan(rows.polarity[:, 0])
-    target = rows.polarity[graded]
+    annotated = graded & (rows.polarity_weight == 1.0)
+    graded = annotated if annotated.sum() >= FEW else graded
+    target = np.nan_to_num(rows.polarity)
+    labelled = known.any(axis=1)
 
     def emotion_loss(divisor: float) -> float:
         p = np.clip(sigmoid(emotions / np.float32(divisor)), 1e-6, 1 - 1e-6)
         each = wanted * np.log(p) + (1 - wanted) * np.log(1 - p)
-        return float(-each[known].mean())
+        mean = (each * known).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+        return -by_corpus(mean, rows.corpus, labelled)
 
     def polarity_loss(divisor: float) -> float:
-        p = np.clip(softmax(polarity[graded] / np.float32(divisor)), 1e-6, 1)
-        return float(-(target * np.log(p)).sum(axis=1).mean())
+        p = np.clip(softmax(polarity / np.float32(divisor)), 1e-6, 1)
+        return -by_corpus((target * np.log(p)).sum(axis=1), rows.corpus, graded)
 
     return Temperature(
-        round(float(min(GRID, key=emotion_loss)), 4) if known.any() else 1.0,
+        round(float(min(GRID, key=emotion_loss)), 4) if labelled.any() else 1.0,
         round(float(min(GRID, key=polarity_loss)), 4) if graded.any() else 1.0,
     )
+
+
+def by_corpus(
+    values: npt.NDArray[np.floating[Any]], corpora: npt.NDArray[np.str_], chosen: Bools
+) -> float:
+    """Mean over corpora of the mean of their chosen `values` `(rows,)`."""
+    names = np.unique(corpora[chosen])
+    return float(np.mean([values[chosen & (corpora == name)].mean() for name in names]))
 
 
 def thresholds(probabilities: Floats, rows: Rows, corpora: list[str]) -> dict[str, float]:
