@@ -71,7 +71,7 @@ def temperature(emotions: Floats, polarity: Floats, rows: Rows) -> Temperature:
     annotated = graded & (rows.polarity_weight == 1.0)
     graded = annotated if annotated.sum() >= FEW else graded
     target = np.nan_to_num(rows.polarity)
-    labelled = known.any(axis=1)
+    labelled: Bools = np.asarray(known.any(axis=1))
 
     def emotion_loss(divisor: float) -> float:
         p = np.clip(sigmoid(emotions / np.float32(divisor)), 1e-6, 1 - 1e-6)

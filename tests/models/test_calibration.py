@@ -1,0 +1,74 @@
+"""Temperatures and thresholds on made-up logits whose right answers are known."""
+
+import numpy as np
+
+from models.corpora import Rows
+from models.labels import EMOTIONS
+from models.metrics import f1
+from models.prediction import sigmoid
+from models.training.calibration import temperature, thresholds
+
+NAN = float("nan")
+
+
+def rows(emotions: np.ndarray, corpus: list[str], polarity: np.ndarray | None = None) -> Rows:
+    count = len(emotions)
+    given = np.full((count, 3), NAN, np.float32) if polarity is None else polarity
+    return Rows(
+        ["x"] * count,
+        [None] * count,
+        [None] * count,
+        emotions.astype(np.float32),
+        given.astype(np.float32),
+        np.ones(count, np.float32),
+        np.ones(count, np.float32),
+        np.array(corpus),
+        [None] * count,
+        [()] * count,
+    )
+
+
+def drawn(count: int, factor: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Logits that are `factor` times too sure, and labels drawn from the right ones."""
+    generator = np.random.default_rng(seed)
+    right = generator.normal(0, 1.5, (count, 7)).astype(np.float32)
+    labels = generator.random((count, 7)) < sigmoid(right)
+    return right * np.float32(factor), labels.astype(np.float32)
+
+
+def test_a_temperature_undoes_what_is_too_sure() -> None:
+    logits, labels = drawn(3000, 2.0, 1)
+    found = temperature(logits, np.zeros((3000, 3), np.float32), rows(labels, ["a"] * 3000))
+    assert abs(found.emotions - 2.0) < 0.25
+    assert found.polarity == 1.0
+
+
+def test_a_small_corpus_has_the_same_say() -> None:
+    sure, labels = drawn(3000, 3.0, 2)
+    right, few = drawn(300, 1.0, 3)
+    both = rows(np.concatenate([labels, few]), ["big"] * 3000 + ["small"] * 300)
+    logits = np.concatenate([sure, right])
+    found = temperature(logits, np.zeros((3300, 3), np.float32), both)
+    alone = temperature(sure, np.zeros((3000, 3), np.float32), rows(labels, ["big"] * 3000))
+    assert 1.0 < found.emotions < alone.emotions - 0.4
+
+
+def test_what_is_not_annotated_decides_nothing() -> None:
+    logits, labels = drawn(2000, 2.0, 4)
+    logits[:, 0] = 9.0
+    labels[:, 0] = NAN
+    found = temperature(logits, np.zeros((2000, 3), np.float32), rows(labels, ["a"] * 2000))
+    assert abs(found.emotions - 2.0) < 0.3
+
+
+def test_thresholds_find_the_best_f1() -> None:
+    generator = np.random.default_rng(5)
+    actual = generator.random((4000, 7)) < 0.2
+    probabilities = np.clip(generator.normal(0.25, 0.08, (4000, 7)) + 0.2 * actual, 0, 1)
+    chosen = thresholds(
+        probabilities.astype(np.float32), rows(actual.astype(float), ["a"] * 4000), ["a"]
+    )
+    for column, name in enumerate(EMOTIONS):
+        scored = [f1(probabilities[:, column] >= t, actual[:, column]) for t in (0.1, 0.5, 0.6)]
+        best = f1(probabilities[:, column] >= chosen[name], actual[:, column])
+        assert best > max(scored)
