@@ -1,5 +1,6 @@
 // The page: what is chosen, what the stream says, and when to draw it.
 
+import { AlertPanel } from "./alerts.js";
 import { Chart, emotionOption, polarityOption, volumeOption, volumeParts } from "./charts.js";
 import { el, press, setText } from "./dom.js";
 import { chartLabel, showBreakdown, showFigures, showHeadline, showLegend, showPolarityLegend, waitingRecords } from "./figures.js";
@@ -22,6 +23,12 @@ const charts = {
   polarity: new Chart(byId("polarity-chart")),
   volume: new Chart(byId("volume-chart")),
 };
+const alerts = new AlertPanel({
+  section: byId("alerts"),
+  count: byId("alerts-count"),
+  list: byId("alert-list"),
+  more: byId("alerts-more"),
+}, (alert) => choose({ alert }));
 let live = null; // {series, totals, freshness, lag}, as the stream has told it
 let stream = null;
 let state = ["connecting", {}];
@@ -40,6 +47,7 @@ function choicesOfAddress() {
     mode: one("mode", ["counts", "shares"]),
     by: one("by", ["platforms", "languages"]),
     emotion: EMOTIONS.includes(query.get("emotion")) ? query.get("emotion") : null,
+    alert: query.get("alert"),
   };
 }
 
@@ -49,6 +57,7 @@ function choose(change) {
   history.replaceState(null, "", `?${query}`);
   if ("track" in change || "range" in change) listen();
   if ("track" in change || "emotion" in change) refreshPosts();
+  if ("alert" in change) alerts.load(chosen.track, chosen.alert);
   draw();
 }
 
@@ -58,13 +67,20 @@ function listen() {
   setState("connecting", {});
   const query = new URLSearchParams({ track: chosen.track });
   if (SPANS[chosen.range]) query.set("span", SPANS[chosen.range]);
-  stream = new Stream(`/api/v1/stream?${query}`, { snapshot: onSnapshot, delta: onDelta, state: setState });
+  stream = new Stream(`/api/v1/stream?${query}`, {
+    snapshot: onSnapshot,
+    delta: onDelta,
+    alert: (alert) => alerts.put(alert),
+    state: setState,
+  });
 }
 
 function onSnapshot(snapshot) {
   live = { series: new Series(snapshot), ...statusOf(snapshot) };
   if (!trackKnown(chosen.track)) readTracks();
   refreshPostsSoon();
+  // What changed while the stream was away is not told again.
+  alerts.load(chosen.track, chosen.alert);
   draw();
 }
 
@@ -187,6 +203,7 @@ async function setLanguage(tag, remember) {
   await useLanguage(tag, remember);
   await readTracks();
   draw();
+  alerts.show();
   refreshPosts();
 }
 
@@ -197,7 +214,7 @@ function wire() {
       if (button) choose({ [name]: button.value });
     });
   }
-  byId("track").addEventListener("change", (event) => choose({ track: event.target.value }));
+  byId("track").addEventListener("change", (event) => choose({ track: event.target.value, alert: null }));
   byId("posts").addEventListener("pointerenter", (event) => (pointed = event.pointerType === "mouse"));
   byId("posts").addEventListener("pointerleave", () => (pointed = false));
   byId("clear-filter").addEventListener("click", () => choose({ emotion: null }));

@@ -36,7 +36,8 @@ export function showMessage(list, sentence) {
   list.replaceChildren(el("li", { class: "empty" }, sentence));
 }
 
-function card(post) {
+/** One post: what it says, what the model says of it, where it is from. */
+export function card(post) {
   const picture = post.media.find((media) => media.picture);
   return el("article", { class: "post", "data-post": post.id },
     el("header", {},

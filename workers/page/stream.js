@@ -7,7 +7,7 @@ const RETRY_MS = 3_000;
 export class Stream {
   /**
    * @param {string} address
-   * @param {{snapshot: Function, delta: Function, state: Function}} on `state` gets
+   * @param {{snapshot: Function, delta: Function, alert: Function, state: Function}} on `state` gets
    *   (name, values): connecting, live, stale, reconnecting, unavailable, failed.
    */
   constructor(address, on) {
@@ -26,7 +26,7 @@ export class Stream {
 
   #open() {
     this.source = new EventSource(this.address);
-    for (const name of ["snapshot", "delta"]) {
+    for (const name of ["snapshot", "delta", "alert"]) {
       this.source.addEventListener(name, (event) => {
         this.#hear("live");
         this.on[name](JSON.parse(event.data));
