@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 
 import msgspec
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.errors import GroupIdNotFoundError
 
 from pipeline.clients import consumer
+from pipeline.records import Record
+from pipeline.rollups import Progress, decoder
 from pipeline.settings import Settings
 from pipeline.store import Freshness, Store, connect
-from pipeline.topics import ALERTS, PLATFORMS, POSTS, RAW_PREFIX, SENTIMENT, dead_letter_topic
+from pipeline.topics import (
+    ALERTS,
+    MONITOR,
+    PLATFORMS,
+    POSTS,
+    RAW_PREFIX,
+    ROLLUPS,
+    SENTIMENT,
+    dead_letter_topic,
+)
+from pipeline.tracks import ALL
 
 
 class Counted(msgspec.Struct):
@@ -29,6 +42,7 @@ class Counted(msgspec.Struct):
     aggregated: int
     """Posts that the store counted."""
     alerts: int
+    """Distinct ids in `alerts`."""
     seconds: float
 
     @property
@@ -39,17 +53,20 @@ class Counted(msgspec.Struct):
 
 
 class Census:
-    """Reads `sentiment`, `alerts` and all dead letters from the moment it is made."""
+    """Reads `sentiment`, `rollups`, `alerts` and all dead letters from the moment it is made."""
 
-    def __init__(self, source: KafkaConsumer, store: Store) -> None:
-        self._source = source
+    def __init__(self, source: KafkaConsumer, admin: KafkaAdminClient, store: Store) -> None:
+        self._source, self._admin = source, admin
         self._store = store
         self._events: Counter[bytes] = Counter()
         self._letters = 0
-        self._alerts = 0
+        self._alerts: set[bytes] = set()
+        self._rolled = 0
+        self._idle: dict[int, bool] = {}
+        self._rollups_read: dict[TopicPartition, int] = {}
         self._before: Freshness = store.freshness()
         letters = [dead_letter_topic(f"{RAW_PREFIX}{platform}") for platform in PLATFORMS]
-        topics = [SENTIMENT, ALERTS, dead_letter_topic(POSTS), *letters]
+        topics = [SENTIMENT, ROLLUPS, ALERTS, dead_letter_topic(POSTS), *letters]
         places = [
             TopicPartition(topic, number)
             for topic in topics
@@ -65,7 +82,9 @@ class Census:
             if place.topic == SENTIMENT:
                 self._events.update(record.key for record in records)
             elif place.topic == ALERTS:
-                self._alerts += len(records)
+                self._alerts.update(record.key for record in records)
+            elif place.topic == ROLLUPS:
+                self._read_rollups(place, records)
             else:
                 self._letters += len(records)
         now = self._store.freshness()
@@ -75,13 +94,44 @@ class Census:
             dead_lettered=self._letters,
             duplicates=self._events.total() - len(self._events),
             aggregated=now.events - self._before.events,
-            alerts=self._alerts,
+            alerts=len(self._alerts),
             seconds=round(seconds, 1),
         )
+
+    def watched(self, events: int) -> bool:
+        """Whether the monitor has judged so many events: as far as the last `count` has read, they
+        are rolled up, nothing is on its way, and what says so was handled.
+        """
+        partitions = self._source.partitions_for_topic(SENTIMENT) or ()
+        if self._rolled < events or not all(self._idle.get(number) for number in partitions):
+            return False
+        try:
+            handled = self._admin.list_group_offsets(MONITOR)[MONITOR]
+        except GroupIdNotFoundError:
+            return False
+        return all(
+            place in handled and handled[place].offset > last
+            for place, last in self._rollups_read.items()
+        )
+
+    def _read_rollups(self, place: TopicPartition, records: Sequence[Record]) -> None:
+        self._rollups_read[place] = records[-1].offset
+        for record in records:
+            rollup = decoder.decode(record.value or b"")
+            if isinstance(rollup, Progress):
+                self._idle[rollup.partition] = rollup.idle
+            elif rollup.track == ALL:
+                posts = sum(cell.posts for cell in rollup.minutes.values())
+                self._rolled += posts + rollup.outside
+                self._idle[rollup.partition] = False
 
 
 @contextmanager
 def census(settings: Settings) -> Iterator[Census]:
     """A census that begins now."""
-    with closing(consumer(settings, None)) as source, closing(connect(settings.redis)) as client:
-        yield Census(source, Store(client))
+    with (
+        closing(consumer(settings, None)) as source,
+        closing(KafkaAdminClient(**settings.kafka_options())) as admin,
+        closing(connect(settings.redis)) as client,
+    ):
+        yield Census(source, admin, Store(client))

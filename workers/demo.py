@@ -47,8 +47,7 @@ def run_demo(settings: Settings, once: bool, as_json: bool) -> None:
         try:
             if ours:
                 _say("starting Kafka, Redis and the workers …")
-                if "lateness_seconds" not in settings.model_fields_set:
-                    settings = settings.model_copy(update={"lateness_seconds": DAY})
+                settings = settings.model_copy(update=_of_a_day(settings))
                 start(local, settings, attached=True)
             here = settings_here()
             page = local.endpoints().page
@@ -62,8 +61,14 @@ def run_demo(settings: Settings, once: bool, as_json: bool) -> None:
                 local.down()
 
 
+def _of_a_day(settings: Settings) -> dict[str, float]:
+    """Lateness for posts of a whole day that come at once, where the user gave none."""
+    names = {"lateness_seconds", "monitor_lateness_seconds"}
+    return dict.fromkeys(names - settings.model_fields_set, DAY)
+
+
 def _once(settings: Settings) -> Counted:
-    """Send one day of posts and wait until all of it is folded."""
+    """Send one day of posts and wait until all of it is folded and watched."""
     records = _day()
     with closing(producer(settings)) as sink, census(settings) as counts:
         started = time.monotonic()
@@ -79,8 +84,8 @@ def _wait(counts: Census, produced: int, started: float) -> Counted:
         while True:
             now = counts.count(produced, time.monotonic() - started)
             progress.at(now.scored + now.dead_lettered + now.duplicates)
-            if now.done:
-                return now
+            if now.done and counts.watched(now.scored + now.duplicates):
+                return counts.count(produced, time.monotonic() - started)
             state = (now.scored, now.dead_lettered, now.duplicates, now.aggregated)
             if state != before:
                 before, changed = state, time.monotonic()

@@ -28,7 +28,7 @@ def start(
     salt = salt_file(local.home)
 
     def workers(endpoints: Endpoints) -> list[WorkerSpec]:
-        names = ["ingest", *_numbered("infer", infer_workers), "aggregate"]
+        names = ["ingest", *_numbered("infer", infer_workers), "aggregate", "monitor"]
         ports = dict(zip(names, endpoints.metrics_ports, strict=False)) | {
             "api": endpoints.page_port
         }
@@ -40,6 +40,7 @@ def start(
             f"{PREFIX}REDIS": endpoints.redis,
             f"{PREFIX}AUTHOR_SALT_FILE": str(settings.author_salt_file or salt),
             f"{PREFIX}LATENESS_SECONDS": str(settings.lateness_seconds),
+            f"{PREFIX}MONITOR_LATENESS_SECONDS": str(settings.monitor_lateness_seconds),
         }
 
     def prepare(endpoints: Endpoints) -> None:

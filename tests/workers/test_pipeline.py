@@ -163,7 +163,7 @@ def test_killed_workers_change_no_total(stack: Stack) -> None:
 
 def test_every_worker_answers_for_its_health(stack: Stack) -> None:
     status = stack.status()
-    for name in ("ingest", "infer", "aggregate", "api"):
+    for name in ("ingest", "infer", "aggregate", "monitor", "api"):
         base = f"http://127.0.0.1:{status['workers'][name]['port']}"
         assert get(f"{base}/healthz")
         assert get(f"{base}/readyz")

@@ -12,6 +12,7 @@ __all__ = ["DemoRecord", "demo_records", "expected"]
 
 DUPLICATES = 20
 _REPUBLISHED_AFTER = timedelta(minutes=40)
+_HALF_A_DAY = timedelta(hours=12)
 
 
 def demo_records(day: date, until: datetime | None = None, run: str = "") -> list[DemoRecord]:
@@ -45,8 +46,12 @@ def expected() -> dict[str, int]:
 
 
 def _dated(post: StoredPost, day: date, last: datetime) -> datetime:
+    """When the post is written. The burst falls into the second half of what ends at `last`: what
+    is usual has to be seen before it can be news.
+    """
     at = moment(day, post.second)
-    return at if at <= last else at - timedelta(days=1)
+    at = at if at <= last else at - timedelta(days=1)
+    return at + _HALF_A_DAY if post.burst and at < last - _HALF_A_DAY else at
 
 
 def _repeated(good: list[DemoRecord]) -> list[DemoRecord]:
