@@ -71,12 +71,11 @@ class Rows:
 
 
 def read_split(data: Path, name: str, split: str) -> Rows:
-    """Read `<data>/<name>/<split>.parquet`. Raises DataError where there is none."""
-    path = data / name / f"{split}.parquet"
-    if not path.is_file():
-        raise DataError(f"{path} is missing: the data folder holds one folder a corpus")
-    columns = [column for column in COLUMNS if column in pq.read_schema(path).names]
-    records: list[dict[str, Any]] = pq.read_table(path, columns=columns).to_pylist()
+    """Read `<data>/<name>/<split>.parquet`, or a folder of Hugging Face `datasets`.
+
+    Raises DataError where there is neither, or it cannot be read.
+    """
+    records = _records(data / name, split)
     emotions = np.array([_emotions(row) for row in records], np.float32).reshape(-1, 7)
     annotated = np.array([_polarity(row) for row in records], np.float32).reshape(-1, 3)
     given = ~np.isnan(annotated[:, 0])
@@ -93,6 +92,20 @@ def read_split(data: Path, name: str, split: str) -> Rows:
         [row.get("group") for row in records],
         [tuple(row.get("labels") or ()) for row in records],
     )
+
+
+def _records(folder: Path, split: str) -> list[dict[str, Any]]:
+    from models.dataset_folders import read_records  # which needs this module
+
+    path = folder / f"{split}.parquet"
+    if path.is_file():
+        columns = [column for column in COLUMNS if column in pq.read_schema(path).names]
+        found: list[dict[str, Any]] = pq.read_table(path, columns=columns).to_pylist()
+        return found
+    other = read_records(folder, split)
+    if other is None:
+        raise DataError(f"{path} is missing: the data folder holds one folder a corpus")
+    return other
 
 
 def join(parts: Sequence[Rows]) -> Rows:

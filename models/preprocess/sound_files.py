@@ -13,19 +13,21 @@ import soundfile
 from models.preprocess.audio import MAX_SECONDS, RATE, Floats, UnreadableAudioError
 
 
-def read_sound(path: Path) -> bytes:
+def read_sound(source: Path | io.BytesIO, name: str = "") -> bytes:
     """WAV, FLAC, Ogg or MP3 as FLAC of 16 kHz, mono, at most 15 s.
 
-    Raises UnreadableAudioError where it cannot be decoded or is empty.
+    Raises UnreadableAudioError, which says `name` or the path, where it cannot be decoded or is
+    empty.
     """
+    name = name or str(source)
     try:
-        with soundfile.SoundFile(path) as sound:
+        with soundfile.SoundFile(source) as sound:
             rate = sound.samplerate
             samples = sound.read(MAX_SECONDS * rate, dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
-        raise UnreadableAudioError(f"{path} cannot be decoded: {error}") from error
+        raise UnreadableAudioError(f"{name} cannot be decoded: {error}") from error
     if not samples.size:
-        raise UnreadableAudioError(f"{path} is empty")
+        raise UnreadableAudioError(f"{name} is empty")
     buffer = io.BytesIO()
     soundfile.write(buffer, resample(samples.mean(axis=1), rate), RATE, format="FLAC")
     return buffer.getvalue()
