@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.spikes.detector import Peaks, root
+from pipeline.spikes.detector import root
+from pipeline.spikes.peaks import Peaks
 from pipeline.spikes.profile import Profile
 
 Floats = npt.NDArray[np.float64]

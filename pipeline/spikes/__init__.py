@@ -19,12 +19,14 @@ from pipeline.spikes.detector import THRESHOLD, Detector, Signals, Tuning
 from pipeline.spikes.judgement import INTERVAL, Judgement, judge
 from pipeline.spikes.measures import of_counts, of_shares, to_counts, to_shares
 from pipeline.spikes.profile import Rhythm
+from pipeline.spikes.surprise import Pace
 
 __all__ = [
     "INTERVAL",
     "THRESHOLD",
     "Detector",
     "Judgement",
+    "Pace",
     "Rhythm",
     "Signals",
     "Tuning",

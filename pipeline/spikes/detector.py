@@ -8,9 +8,7 @@ Each tick gives one value a series, and each series answers how new that value i
    shares of their ranges. Their sum, the second weighted by the profile's skill, is the novelty.
    Half the unit of the measure is no distance, nor is the noise of a value where it is known.
 4. Where the noise is known, as it is for counts and shares, the surprise counts as well: values
-   far above what was expected, though their like was seen before. It is a moving mean of the
-   deviations in standard deviations, so that a spike of a few ticks is found though no tick of
-   it stands out (Roberts, Technometrics 1959).
+   far above what was expected, though their like was seen before (pipeline.spikes.surprise).
 5. The score of a series rises above its last peak, which fades: once a spike.
 
 Row n uses rows up to n only. The state of a series is a fixed number of bytes, which can be saved
@@ -35,8 +33,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.spikes.memory import Memory, Place
+from pipeline.spikes.peaks import Peaks
 from pipeline.spikes.profile import BUCKET, WEEK, Profile, Rhythm
 from pipeline.spikes.state import Rows, State
+from pipeline.spikes.surprise import DEVIATIONS, Pace, Surprise
 
 Floats = npt.NDArray[np.float64]
 Slots = npt.NDArray[np.int64]
@@ -46,12 +46,8 @@ THRESHOLD = 0.5
 """A score from here on is an anomaly."""
 _BLOCK = 2048
 """Series handled at once: their state stays in the processor's cache."""
-_DEVIATIONS = 1.2533
-"""Standard deviations in a mean absolute error, of a normal distribution."""
 _LARGEST = 1e70
 """Values beyond it are taken as it, so that single precision holds their roots."""
-_OUTLIER = 6.0
-"""Deviations beyond this multiple of the noise widen the spread no further."""
 _TINY = 1e-300
 _HEADER = struct.Struct("<4sBI")
 _MAGIC, _VERSION = b"wvsp", 1
@@ -66,28 +62,19 @@ class Tuning:
     """The novelty that is an anomaly, as a share of the range."""
     between: float = 0.75
     """The weight of a gap between values that were seen, against one beyond them all."""
-    surprise: float = 4.5
-    """The surprise that is an anomaly, in standard deviations of it."""
-    weight: float = 0.4
-    """The weight of the newest deviation in the surprise."""
     forget: float = 1 / 12_000
     """The share of its range that a series forgets at each end a tick."""
     hold: int = 300
     """Ticks over which the last peak of the novelty fades."""
-    surprise_hold: int = 36
-    """Ticks over which the last peak of the surprise fades."""
-    spread: int = 2000
-    """The time constant of the excess of the deviations over chance, in ticks."""
     warm_up: int = 100
     """Ticks of a series without a score."""
     rhythm: Rhythm = field(default_factory=Rhythm)
     """How fast the profile follows."""
+    pace: Pace = field(default_factory=Pace)
+    """How the surprise moves."""
 
     def per(self, bucket: float) -> Tuning:
         """The same times for buckets of `bucket` seconds, but for the warm-up, which is in values.
-
-        The surprise then weighs as many minutes, so a long weak spike is found as well in short
-        buckets, and a strong one sooner.
 
         Raises:
             ValueError: unless `bucket` is more than 0 and at most an hour.
@@ -97,12 +84,10 @@ class Tuning:
         times = BUCKET / bucket
         return replace(
             self,
-            weight=1.0 - (1.0 - self.weight) ** (1.0 / times),
             forget=self.forget / times,
             hold=max(1, round(self.hold * times)),
-            surprise_hold=max(1, round(self.surprise_hold * times)),
-            spread=max(1, round(self.spread * times)),
             rhythm=self.rhythm.per(bucket),
+            pace=self.pace.per(bucket),
         )
 
 
@@ -131,10 +116,8 @@ class Detector(State):
         self._profile = Profile(count, self._tuning.rhythm)
         self._last = np.full(count, np.nan)
         self._unit = np.full(count, np.inf)
-        self._excess = np.ones(count)
-        self._drift = np.zeros(count)
         self._novel = Peaks(count, self._tuning.hold)
-        self._surprising = Peaks(count, self._tuning.surprise_hold)
+        self._surprise = Surprise(count, self._tuning.pace)
         self._ticks = np.zeros(count, dtype=np.int32)
 
     def __len__(self) -> int:
@@ -223,18 +206,18 @@ class Detector(State):
         deviation = level - forecast.expected
         novelty = self._share(self._values.step(part, level), chance)
         novelty += forecast.skill * self._share(self._misses.step(part, deviation), chance)
-        spread = _DEVIATIONS * forecast.spread
+        expected, spread = forecast.expected, DEVIATIONS * forecast.spread
         self._ticks[part] += here
         scored = here & (self._ticks[part] > self._tuning.warm_up)
         ratio = np.where(scored, novelty / self._tuning.novelty, 0.0)
         ratio = self._novel.rise(part, ratio)
         if noise is not None:
-            spread = self._widen(part, deviation, noise, here)
-            surprise = self._surprise(part, deviation / np.maximum(spread, _TINY), here)
-            surprise = np.where(scored, surprise / self._tuning.surprise, 0.0)
-            ratio = np.maximum(ratio, self._surprising.rise(part, surprise))
+            age = self._ticks[part].astype(np.float64)
+            surprised = self._surprise.step(part, deviation, noise, age, scored)
+            ratio = np.maximum(ratio, surprised.ratio)
+            expected, spread = expected + surprised.missed, surprised.spread
         score = ratio / (1.0 + ratio)
-        return score, score >= THRESHOLD, forecast.expected, deviation, spread
+        return score, score >= THRESHOLD, expected, level - expected, spread
 
     def _half_unit(self, part: slice, values: Floats, here: Flags) -> Floats:
         """Half the unit in which a series is measured, on the root's scale at each value.
@@ -252,39 +235,6 @@ class Detector(State):
         """The gap beyond what chance makes, as a share of the range."""
         weight = np.where(place.between, self._tuning.between, 1.0)
         return weight * np.maximum(place.gap - chance, 0.0) / np.maximum(place.span, _TINY)
-
-    def _widen(self, part: slice, deviation: Floats, noise: Floats, here: Flags) -> Floats:
-        """The noise times the factor by which past deviations exceeded it, at least 1."""
-        spread = noise * np.maximum(_DEVIATIONS * self._excess[part], 1.0)
-        size = np.minimum(np.abs(deviation) / np.maximum(noise, _TINY), _OUTLIER)
-        rate = np.maximum(1.0 / self._tuning.spread, 1.0 / (self._ticks[part] + 1.0))
-        self._excess[part] += np.where(here, rate * (size - self._excess[part]), 0.0)
-        return spread
-
-    def _surprise(self, part: slice, deviations: Floats, here: Flags) -> Floats:
-        """The moving mean of the deviations, in its own standard deviations."""
-        weight = self._tuning.weight
-        drift = self._drift[part]
-        drift += np.where(here, weight * (deviations - drift), 0.0)
-        surprise: Floats = np.maximum(drift, 0.0) / np.sqrt(weight / (2.0 - weight))
-        return surprise
-
-
-class Peaks(State):
-    """The last peaks of `count` statistics, each fading to 0 over `hold` ticks."""
-
-    def __init__(self, count: int, hold: int) -> None:
-        self._hold = hold
-        self._height = np.zeros(count)
-        self._fade = np.zeros(count)
-
-    def rise(self, part: slice, statistic: Floats) -> Floats:
-        """The statistic where it tops the faded peak and becomes the new one, 0 elsewhere."""
-        height = np.maximum(self._height[part] - self._fade[part], 0.0)
-        rises = statistic > height
-        self._height[part] = np.where(rises, statistic, height)
-        self._fade[part] = np.where(rises, statistic / self._hold, self._fade[part])
-        return np.where(rises, statistic, 0.0)
 
 
 def root(values: Floats) -> Floats:

@@ -120,17 +120,22 @@ def test_the_version_stands_for_the_layout() -> None:
         ("_count", "<i4", (1,)),
         ("_last", "<f8", (1,)),
         ("_unit", "<f8", (1,)),
-        ("_excess", "<f8", (1,)),
-        ("_drift", "<f8", (1,)),
         ("_height", "<f8", (1,)),
         ("_fade", "<f8", (1,)),
-    ] + [("_height", "<f8", (1,)), ("_fade", "<f8", (1,)), ("_ticks", "<i4", (1,))]
+        ("_missed", "<f8", (1,)),
+        ("_excess", "<f8", (1,)),
+        ("_mean", "<f8", (1,)),
+        ("_size", "<f8", (1,)),
+        ("_height", "<f8", (1,)),
+        ("_fade", "<f8", (1,)),
+        ("_ticks", "<i4", (1,)),
+    ]
 
 
 def test_tuning_for_other_buckets_keeps_its_times() -> None:
     minute = Tuning().per(60)
-    assert (minute.hold, minute.spread, minute.warm_up) == (1500, 10000, 100)
-    assert (1 - minute.weight) ** 5 == pytest.approx(1 - Tuning().weight)
+    assert (minute.hold, minute.pace.spread, minute.warm_up) == (1500, 10000, 100)
+    assert (1 - minute.pace.weight) ** 5 == pytest.approx(1 - Tuning().pace.weight)
     assert minute.rhythm.level == 720
     assert Tuning().per(300) == Tuning()
     for bucket in (0, -1, 7200):
