@@ -7,8 +7,8 @@ from pathlib import Path
 
 from models.compare import compare
 from models.compare.page import markdown, write_page
-from models.compare.recipe import read_compare_recipe
-from models.compare.run import Places
+from models.compare.recipe import CompareRecipe, read_compare_recipe
+from models.compare.run import Places, Row
 from models.registry import find_release
 from models.training.progress import reporter
 from pipeline.settings import Settings
@@ -28,10 +28,14 @@ def print_comparison(
     Raises:
         ModelError: recipe, data, release or page are not what they should be.
     """
+
+    def show(plan: CompareRecipe, rows: list[Row]) -> None:
+        if page is not None:
+            write_page(page, markdown(plan, rows))
+
     places = Places(data, out, find_release(settings.release))
     with reporter() as report:
-        rows = compare(recipe, places, report, only=only)
-    tables = markdown(read_compare_recipe(recipe), rows)
-    print(tables)
-    if page is not None:
-        write_page(page, tables)
+        rows = compare(recipe, places, report, only=only, show=show)
+    plan = read_compare_recipe(recipe)
+    show(plan, rows)
+    print(markdown(plan, rows))

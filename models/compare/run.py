@@ -5,7 +5,7 @@ OUT/TASK/                 the weights, as `models/classic/suite.py` keeps them
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,25 +59,45 @@ class Places:
     release: Path
 
 
-def compare(recipe: Path, places: Places, report: Report, *, only: Sequence[str] = ()) -> list[Row]:
+def compare(
+    recipe: Path,
+    places: Places,
+    report: Report,
+    *,
+    only: Sequence[str] = (),
+    show: Callable[[CompareRecipe, list[Row]], None] = lambda plan, rows: None,
+) -> list[Row]:
     """Train, score and time what is not done yet; return all rows, task by task.
 
-    `only`: names of models, or of tasks; their rows are made anew, though what was trained is
-    kept, and nothing else is looked at. Raises RecipeError, DataError and ReleaseError.
+    `only`: names of tasks, models, or TASK/MODEL; their rows are made anew, though what was
+    trained is kept, and nothing else is looked at. `show` is given the finished rows after each
+    task, so that a run that is stopped leaves them. Raises RecipeError, DataError, ReleaseError.
     """
     plan = read_compare_recipe(recipe)
-    known = {task.name: names_of(task) for task in plan.task}
-    unknown = set(only) - set(known) - {name for names in known.values() for name in names}
-    if unknown:
-        raise RecipeError(f"{recipe} has no task and no model called {', '.join(sorted(unknown))}")
     torch.set_num_threads(plan.threads)
-    for task in plan.task:
-        chosen = [n for n in known[task.name] if not only or n in only or task.name in only]
-        if not only:
-            chosen = [n for n in chosen if not _file(places.out, task.name, n).is_file()]
-        if chosen:
-            _Run(plan, task, places, report).make(chosen)
+    for task, chosen in _chosen(plan, places.out, only):
+        _Run(plan, task, places, report).make(chosen)
+        show(plan, read_rows(plan, places.out))
     return read_rows(plan, places.out)
+
+
+def _chosen(
+    plan: CompareRecipe, out: Path, only: Sequence[str]
+) -> list[tuple[ComparedTask, list[str]]]:
+    """The rows to make, by task: those named, else those that are missing."""
+    wanted: list[tuple[ComparedTask, list[str]]] = []
+    unknown = set(only)
+    for task in plan.task:
+        called = {name: {task.name, name, f"{task.name}/{name}"} for name in names_of(task)}
+        unknown -= set[str]().union(*called.values())
+        chosen = [name for name, calls in called.items() if calls & set(only)]
+        if not only:
+            chosen = [name for name in called if not _file(out, task.name, name).is_file()]
+        if chosen:
+            wanted.append((task, chosen))
+    if unknown:
+        raise RecipeError(f"no task and no model is called {', '.join(sorted(unknown))}")
+    return wanted
 
 
 def read_rows(plan: CompareRecipe, out: Path) -> list[Row]:

@@ -103,7 +103,7 @@ def compare(
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Make the rows of this model or task anew; repeatable."),
+        typer.Option(metavar="NAME", help="Rows to make anew: task, model or TASK/MODEL."),
     ] = None,
 ) -> None:
     """Train every tower and fusion on the same posts and compare them; finished rows are kept.
