@@ -73,7 +73,7 @@ def places(root: Path) -> Places:
 
 def found(root: Path) -> dict[str, Row]:
     rows = read_rows(read_compare_recipe(root / "recipe.toml"), root / "out")
-    return {f"{row.task}/{row.name}": row for row in rows}
+    return {f"{each.task}/{each.name}": each for each in rows}
 
 
 def test_every_model_has_a_row_on_the_same_posts(made: Path) -> None:
@@ -85,11 +85,10 @@ def test_every_model_has_a_row_on_the_same_posts(made: Path) -> None:
         *(f"composites/{name}" for name in ("data-fusion", "released")),
     ]
     for task, count in (("posts", 20), ("composites", 35)):
-        mine = [row for row in rows.values() if row.task == task]
-        assert all(len(row.predicted) == count for row in mine)
-        assert len({tuple(row.actual) for row in mine}) == 1
-    for row in rows.values():
-        assert (row.milliseconds or 0) > 0 or row.name == "majority"
+        mine = [each for each in rows.values() if each.task == task]
+        assert all(len(each.predicted) == count for each in mine)
+        assert len({tuple(each.actual) for each in mine}) == 1
+    assert all(each.milliseconds or each.name == "majority" for each in rows.values())
     assert rows["posts/released"].parameters > 20e6
     for name in ("tf-idf", "text-cnn"):
         assert scores(rows[f"posts/{name}"])["accuracy"].value > 0.9
@@ -132,8 +131,8 @@ def test_the_page_holds_the_tables_between_its_markers(made: Path, tmp_path: Pat
 
 def test_no_fusion_comes_without_subsets_and_no_dev_text_is_learnt(made: Path) -> None:
     rows = found(made)
-    fused = [row for row in rows.values() if row.subsets]
-    assert {row.name for row in fused} == {
+    fused = [each for each in rows.values() if each.subsets]
+    assert {each.name for each in fused} == {
         *("feature-fusion", "model-sum", "model-weighted", "data-fusion")
     }
     assert rows["posts/text-cnn"].rows < 80
