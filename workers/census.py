@@ -23,14 +23,15 @@ from pipeline.topics import (
     RAW_PREFIX,
     ROLLUPS,
     SENTIMENT,
+    SHED,
     dead_letter_topic,
 )
 from pipeline.tracks import ALL
 
 
-class Counted(msgspec.Struct):
+class Counted(msgspec.Struct, omit_defaults=True):
     """What became of the records of a run; `produced` = `scored` + `dead_lettered` + `duplicates`
-    once all of it is done, and `aggregated` = `scored`.
+    + `shed` once all of it is done, and `aggregated` = `scored`.
     """
 
     produced: int
@@ -44,29 +45,36 @@ class Counted(msgspec.Struct):
     alerts: int
     """Distinct ids in `alerts`."""
     seconds: float
+    shed: int = 0
+    """Posts left unscored under overload; left out where there were none."""
 
     @property
     def done(self) -> bool:
         """Whether every record that was produced is accounted for, up to the store."""
-        handled = self.scored + self.dead_lettered + self.duplicates
-        return handled == self.produced and self.aggregated == self.scored
+        return self.handled == self.produced and self.aggregated == self.scored
+
+    @property
+    def handled(self) -> int:
+        """Records that are accounted for."""
+        return self.scored + self.dead_lettered + self.duplicates + self.shed
 
 
 class Census:
-    """Reads `sentiment`, `rollups`, `alerts` and all dead letters from the moment it is made."""
+    """Reads `sentiment`, `shed`, `rollups`, `alerts` and all dead letters from the moment it is made."""
 
     def __init__(self, source: KafkaConsumer, admin: KafkaAdminClient, store: Store) -> None:
         self._source, self._admin = source, admin
         self._store = store
         self._events: Counter[bytes] = Counter()
         self._letters = 0
+        self._shed = 0
         self._alerts: set[bytes] = set()
         self._rolled = 0
         self._idle: dict[int, bool] = {}
         self._rollups_read: dict[TopicPartition, int] = {}
         self._before: Freshness = store.freshness()
         letters = [dead_letter_topic(f"{RAW_PREFIX}{platform}") for platform in PLATFORMS]
-        topics = [SENTIMENT, ROLLUPS, ALERTS, dead_letter_topic(POSTS), *letters]
+        topics = [SENTIMENT, SHED, ROLLUPS, ALERTS, dead_letter_topic(POSTS), *letters]
         places = [
             TopicPartition(topic, number)
             for topic in topics
@@ -85,6 +93,8 @@ class Census:
                 self._alerts.update(record.key for record in records)
             elif place.topic == ROLLUPS:
                 self._read_rollups(place, records)
+            elif place.topic == SHED:
+                self._shed += len(records)
             else:
                 self._letters += len(records)
         now = self._store.freshness()
@@ -96,6 +106,7 @@ class Census:
             aggregated=now.events - self._before.events,
             alerts=len(self._alerts),
             seconds=round(seconds, 1),
+            shed=self._shed,
         )
 
     def watched(self, events: int) -> bool:

@@ -83,10 +83,10 @@ def _wait(counts: Census, produced: int, started: float) -> Counted:
     with Progress("scored", produced) as progress:
         while True:
             now = counts.count(produced, time.monotonic() - started)
-            progress.at(now.scored + now.dead_lettered + now.duplicates)
+            progress.at(now.handled)
             if now.done and counts.watched(now.scored + now.duplicates):
                 return counts.count(produced, time.monotonic() - started)
-            state = (now.scored, now.dead_lettered, now.duplicates, now.aggregated)
+            state = (now.handled, now.aggregated)
             if state != before:
                 before, changed = state, time.monotonic()
             elif time.monotonic() - changed > STALLED_SECONDS:
@@ -144,7 +144,8 @@ def _show(counted: Counted, as_json: bool) -> None:
         return
     print(
         f"{counted.produced} records produced: {counted.scored} scored, "
-        f"{counted.dead_lettered} dead-lettered, {counted.duplicates} duplicates; "
+        f"{counted.dead_lettered} dead-lettered, {counted.duplicates} duplicates, "
+        f"{counted.shed} shed; "
         f"{counted.aggregated} aggregated, {counted.alerts} alerts, in {counted.seconds} s"
     )
 

@@ -15,12 +15,14 @@ from pipeline.store import Store, connect
 from pipeline.tracks import ALL
 
 
-class Total(msgspec.Struct):
+class Total(msgspec.Struct, omit_defaults=True):
     """What is printed of one track; every emotion and polarity is there, zero or not."""
 
     posts: int
     emotions: dict[str, int]
     polarity: dict[str, int]
+    shed: int = 0
+    """Posts left unscored under overload; left out where there were none."""
 
 
 def read_totals(settings: Settings) -> dict[str, Counts]:
@@ -43,6 +45,9 @@ def print_totals(settings: Settings, as_json: bool) -> None:
     table.add_section()
     for polarity in POLARITIES:
         table.add_row(polarity, *(f"{total.polarity[polarity]:,}" for total in totals))
+    if any(total.shed for total in totals):
+        table.add_section()
+        table.add_row("shed, not scored", *(f"{total.shed:,}" for total in totals))
     Console().print(table)
 
 
@@ -51,4 +56,5 @@ def _total(counts: Counts) -> Total:
         counts.posts,
         {name: counts.emotions.get(name, 0) for name in EMOTIONS},
         {name: counts.polarity.get(name, 0) for name in POLARITIES},
+        counts.shed,
     )
