@@ -39,10 +39,10 @@ def trial(
     marker = request.node.get_closest_marker("environment")
     for name, value in (marker.kwargs if marker else {}).items():
         monkeypatch.setenv(f"WEATHERVANE_{name}", str(value))
-    number = re.match(r"test_trial_(\d+)_", request.node.name)
+    number = re.match(r"test_trial_(\d+[ab]?)_", request.node.name)
     assert number is not None
     fault = str(request.function.__doc__).partition("\n")[0].rstrip(".")
-    row = Row(int(number[1]), fault, date=datetime.now(UTC).date().isoformat())
+    row = Row(number[1], fault, date=datetime.now(UTC).date().isoformat())
     request.config.stash[_rows].append(row)
     stack = Stack(tmp_path_factory.mktemp("trial"))
     try:

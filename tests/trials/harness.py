@@ -33,6 +33,10 @@ from workers.local.supervision import Supervisor
 
 SEED = 20_260_301
 WORKERS = ("ingest", "infer", "aggregate")
+ACKNOWLEDGED_SECONDS = 290
+"""Longest time until Kafka has taken what is sent; the client gives up a record after 300 s."""
+QUIET_SECONDS = 180
+"""A run in which nothing has changed for so long is over."""
 PROGRESS_SECONDS = 60
 """Longest time without any progress, after a fault or at the end, that a trial allows."""
 _SHORT_BYTES = 400
@@ -117,7 +121,7 @@ class Trial:
         for key, value in records:
             self._producer.produce(topic, value, key.encode(), on_delivery=delivered)
             self._sent += 1
-        assert self._producer.flush(90) == 0
+        assert self._producer.flush(ACKNOWLEDGED_SECONDS) == 0
         assert not refused, refused
 
     def send_posts(self, count: int, versions: int = 1) -> list[str]:
@@ -315,7 +319,7 @@ class Trial:
             exact = complete
             if str(verdict) != last:
                 last, changed = str(verdict), time.monotonic()
-            elif time.monotonic() - changed > PROGRESS_SECONDS:
+            elif time.monotonic() - changed > QUIET_SECONDS:
                 return verdict
             time.sleep(1)
 

@@ -4,11 +4,13 @@ It uses no code of the system, only its documented names: the topics, the error 
 letters, and the store's keys (`pipeline/keys.py`). It reads every topic from its beginning with
 `read_committed` and says:
 
-    lost     an id with fewer events in `sentiment` than raw records that were not dead-lettered;
+    lost     an id with fewer events in `sentiment` and notes in `shed` than raw records that were
+             not dead-lettered;
     double   an id with more of them, or a raw record with more than one letter;
-    wrong    a cell of the store (minute, hour, day or total, by track, emotion and polarity) that
-             is not what `sentiment` adds up to when each id counts once, by its first event, its
-             later versions as edited and every repeat of a version as a duplicate;
+    wrong    a cell of the store (minute, hour, day or total, by track, emotion and polarity, with
+             weights, and what was shed) that is not what `shed` and `sentiment` add up to when each
+             id counts once, by its first event, its later versions as edited and every repeat of a
+             version as a duplicate;
     swapped  an id whose versions stand in `sentiment` in another order than in its raw topic.
 
 By itself: `python -m tests.trials.oracle KAFKA REDIS` prints the verdict as JSON and exits with 1
@@ -58,6 +60,7 @@ class Names:
     raw: tuple[str, ...] = (RAW,)
     posts: str = "posts"
     scored: str = "sentiment"
+    shed: str = "shed"
     store: str = "wv"
 
     @property
@@ -91,6 +94,8 @@ class Verdict:
     """Further events of a version of an id."""
     edited: int
     """Events of further versions of an id."""
+    shed: int
+    """Notes in `shed`."""
     letters: dict[str, str]
     """Reason of each live letter, by the identity of its record."""
     lost: list[str] = field(default_factory=list)
@@ -105,7 +110,7 @@ class Verdict:
 
     def __str__(self) -> str:
         parts = [f"{self.produced} produced, {self.scored} scored, {self.duplicates} duplicates"]
-        parts.append(f"{self.edited} edited; {len(self.letters)} dead letters")
+        parts.append(f"{self.edited} edited, {self.shed} shed; {len(self.letters)} dead letters")
         for name in ("lost", "double", "wrong", "swapped"):
             found = getattr(self, name)
             parts.append(f"{len(found)} {name}" + (f", such as {found[:3]}" if found else ""))
@@ -118,12 +123,12 @@ def audit(kafka: str, store: str, names: Names = DEFAULT) -> Verdict:
     Raises:
         RuntimeError: a topic could not be read to its end.
     """
-    messages = read(kafka, [*names.raw, names.scored, *names.letters])
+    messages = read(kafka, [*names.raw, names.scored, names.shed, *names.letters])
     by_topic: dict[str, list[Any]] = {}
     for message in messages:
         by_topic.setdefault(message.topic(), []).append(message)
     raw = {_place(m): _identity(m) for topic in names.raw for m in by_topic.get(topic, ())}
-    events = by_topic.get(names.scored, [])
+    events, notes = by_topic.get(names.scored, []), by_topic.get(names.shed, [])
     taken = _redriven(kafka, names.letters)
     letters = [_letter(m, taken) for topic in names.letters for m in by_topic.get(topic, ())]
 
@@ -131,6 +136,8 @@ def audit(kafka: str, store: str, names: Names = DEFAULT) -> Verdict:
     origins = {letter.origin: letter.identity for letter in letters}
     expected = Counter(identity for place, identity in raw.items() if place not in origins)
     expected.subtract(i for (topic, *_), i in origins.items() if topic == names.posts)
+    shed = Counter(_identity(message) for message in notes)
+    found = scored + shed
     copies = Counter(letter.origin for letter in letters if letter.live)
     cells = recomputed(events)
     return Verdict(
@@ -138,11 +145,12 @@ def audit(kafka: str, store: str, names: Names = DEFAULT) -> Verdict:
         scored=len(scored),
         duplicates=cells["duplicates",],
         edited=cells["edited",],
+        shed=shed.total(),
         letters={letter.identity: letter.reason for letter in letters if letter.live},
-        lost=sorted((expected - scored).elements()),
-        double=sorted((scored - expected).elements())
+        lost=sorted((expected - found).elements()),
+        double=sorted((found - expected).elements())
         + [f"letter of {place}" for place, count in copies.items() if count > 1],
-        wrong=differences(cells, stored(store, names.store)),
+        wrong=differences(cells + left_out(notes), stored(store, names.store)),
         swapped=_swapped(
             [m for topic in names.raw for m in by_topic.get(topic, ())],
             events,
@@ -167,19 +175,40 @@ def recomputed(events: Iterable[Any]) -> Cells:
             continue
         seen.add(event["id"])
         cells["events",] += 1
-        created = (datetime.fromisoformat(event["created_at"]) - _EPOCH) // timedelta(
-            milliseconds=1
-        )
+        created = _epoch_ms(event["created_at"])
         partition = message.partition()
         cells["late",] += created < watermarks[partition] - LATENESS_MS
         if created <= message.timestamp()[1] + FUTURE_MS:
             watermarks[partition] = max(watermarks[partition], created)
         joint = f"{event['dominant']}|{max(_ORDER, key=event['polarity'].__getitem__)}"
-        for track in event["tracks"]:
-            cells["t", track, joint] += 1
-            for level, width in _LEVELS.items():
-                cells[level, track, str(created // 1000 // width * width), joint] += 1
+        beside = round((event.get("weight", 1) - 1) * 100)
+        for place in _places(event["tracks"], created):
+            cells[(*place, joint)] += 1
+            cells[(*place, f"w:{joint}")] += beside
     return +cells
+
+
+def left_out(notes: Iterable[Any]) -> Cells:
+    """Likewise over the messages of `shed`."""
+    cells: Cells = Counter()
+    for message in notes:
+        note = json.loads(message.value())
+        cells["shed",] += 1
+        for place in _places(note["tracks"], _epoch_ms(note["created_at"])):
+            cells[(*place, "shed")] += 1
+    return cells
+
+
+def _places(tracks: Iterable[str], created_ms: int) -> Iterable[tuple[str, ...]]:
+    """The total and the buckets of each track, as cells begin."""
+    for track in tracks:
+        yield "t", track
+        for level, width in _LEVELS.items():
+            yield level, track, str(created_ms // 1000 // width * width)
+
+
+def _epoch_ms(text: str) -> int:
+    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
 
 
 def _swapped(raw: Iterable[Any], events: Iterable[Any], dead: Collection[str]) -> list[str]:
@@ -217,7 +246,7 @@ def stored(url: str, namespace: str) -> Cells:
         keys = []
         for key in client.scan_iter(f"{namespace}:{{p*}}:*", count=1000):
             _, _, kind, *rest = key.split(":")
-            if kind in {"position", "t", *_LEVELS}:
+            if kind in {"position", "shed", "t", *_LEVELS}:
                 keys.append((key, kind, rest))
         pipe = client.pipeline(transaction=False)
         for key, _, _ in keys:
@@ -227,10 +256,15 @@ def stored(url: str, namespace: str) -> Cells:
         if kind == "position":
             cells.update({(name,): int(row.get(name, 0)) for name in _COUNTERS})
             continue
+        if kind == "shed":
+            cells["shed",] += int(row.get("posts", 0))
+            continue
         where = ("t", rest[0]) if kind == "t" else (kind, rest[1], rest[0])
         for name, amount in row.items():
             if name.startswith("j:"):
                 cells[(*where, name[2:])] += int(amount)
+            elif name.startswith("w:") or name == "shed":
+                cells[(*where, name)] += int(amount)
     return +cells
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,12 @@ Each trial starts the whole system with `weathervane up` in an empty folder, sen
 a fault for real, checks that the fault happened, and asks an oracle (`tests/trials/oracle.py`)
 that reads Kafka's topics and Redis alone:
 
-- **lost**: ids with fewer events in `sentiment` than raw records that were not dead-lettered;
+- **lost**: ids with fewer events in `sentiment` and notes in `shed` than raw records that were
+  not dead-lettered;
 - **double**: ids with more, or records with two dead letters;
 - **wrong cells**: counters of the store (minute, hour, day, total; by track, emotion and polarity;
-  duplicates; late) that differ from a recomputation out of `sentiment`, each id counted once.
+  duplicates; late; shed, and the weights of what was kept) that differ from a recomputation out of
+  `sentiment`, each id counted once, and `shed`.
 
 The page has to show the same total. **Recovery** is the longest time, over the faults of a trial,
 from the fault (from its end, where something was stopped or unreachable) until the stage that it
@@ -47,7 +50,8 @@ come back (22).
 class Row:
     """What is said of one trial."""
 
-    number: int
+    number: str
+    """As in the list of trials, with a letter where one of them is tried twice."""
     fault: str
     posts: int = 0
     lost: int | None = None
@@ -60,7 +64,7 @@ class Row:
     def __str__(self) -> str:
         seconds = "–" if self.recovery is None else f"{self.recovery:.1f}"
         counts = ("?" if n is None else str(n) for n in (self.lost, self.double, self.wrong))
-        cells = (str(self.number), self.fault, f"{self.posts:,}", *counts, seconds)
+        cells = (self.number, self.fault, f"{self.posts:,}", *counts, seconds)
         return f"| {' | '.join((*cells, self.verdict, self.date))} |"
 
 
@@ -68,12 +72,13 @@ def write(rows: list[Row], page: Path = PAGE) -> None:
     """Write the page with these rows; trials that were not run keep their former line."""
     lines = page.read_text(encoding="utf-8").splitlines() if page.exists() else []
     kept = {number: line for line in lines if (number := _number(line)) is not None}
-    table = sorted((kept | {row.number: str(row) for row in rows}).items())
+    found = kept | {row.number: str(row) for row in rows}
+    table = sorted(found.items(), key=lambda item: (int(item[0].rstrip("ab")), item[0]))
     rule = "|" + " --- |" * (HEAD.count("|") - 1)
     body = "\n".join([HEAD, rule, *(line for _, line in table)])
     page.write_text(f"{INTRODUCTION}{body}\n{LEFT_OUT}", encoding="utf-8")
 
 
-def _number(line: str) -> int | None:
-    first = line.removeprefix("| ").partition(" | ")[0]
-    return int(first) if line.startswith("| ") and first.isdigit() else None
+def _number(line: str) -> str | None:
+    found = re.match(r"\| (\d+[ab]?) \| ", line)
+    return found[1] if found else None

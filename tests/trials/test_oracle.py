@@ -37,12 +37,13 @@ class Run:
 
     def __init__(self, kafka: str, url: str) -> None:
         name = f"oracle{secrets.token_hex(4)}"
-        self.names = Names((f"{name}.raw",), f"{name}.posts", f"{name}.scored", name)
+        topics = (f"{name}.{part}" for part in ("posts", "scored", "shed"))
+        self.names = Names((f"{name}.raw",), *topics, name)
         self.kafka, self.url = kafka, url
         self.client = redis.Redis.from_url(url, decode_responses=True)
         admin = AdminClient({"bootstrap.servers": kafka})
-        topics = [self.names.raw[0], self.names.scored, *self.names.letters]
-        for created in admin.create_topics([NewTopic(t, 1, 1) for t in topics]).values():
+        created_now = [self.names.raw[0], self.names.scored, self.names.shed, *self.names.letters]
+        for created in admin.create_topics([NewTopic(t, 1, 1) for t in created_now]).values():
             created.result(20)
         self.producer = Producer({"bootstrap.servers": kafka})
 
@@ -62,6 +63,16 @@ class Run:
 
     def cell(self, level: str, start: int, track: str, joint: str, amount: int = 1) -> None:
         self.client.hincrby(f"{self.names.store}:{{p0}}:{level}:{start}:{track}", joint, amount)
+
+    def note_of(self, number: int) -> None:
+        """Count post `number` as shed, in every cell."""
+        body = event(number)
+        seconds = int(datetime.fromisoformat(body["created_at"]).timestamp())
+        for track in body["tracks"]:
+            for level, width in (("m", 60), ("h", 3600), ("d", 86_400)):
+                self.cell(level, seconds - seconds % width, track, "shed")
+            self.client.hincrby(f"{self.names.store}:{{p0}}:t:{track}", "shed", 1)
+        self.client.hincrby(f"{self.names.store}:{{p0}}:shed", "posts", 1)
 
     def audit(self) -> Verdict:
         assert self.producer.flush(20) == 0
@@ -100,6 +111,15 @@ def test_a_run_that_went_well_is_exact(run: Run) -> None:
     assert verdict.letters == {f"weathervane:{POSTS - 1}": "unreadable"}
 
 
+def test_what_was_shed_is_neither_lost_nor_double(run: Run) -> None:
+    run.send(run.names.raw[0], POSTS + 1)
+    run.send(run.names.shed, POSTS + 1)
+    run.note_of(POSTS + 1)
+    verdict = run.audit()
+    assert verdict.exact, verdict
+    assert (verdict.scored, verdict.shed) == (POSTS - 1, 1)
+
+
 def lose(run: Run) -> None:
     run.send(run.names.raw[0], POSTS)
 
@@ -119,6 +139,20 @@ def dead_letter_twice(run: Run) -> None:
 
 def miscount(run: Run) -> None:
     run.cell("m", int(START.timestamp()), "all", "j:joy|negative")
+
+
+def shed_what_was_scored(run: Run) -> None:
+    run.send(run.names.shed, 3)
+    run.note_of(3)
+
+
+def shed_and_miscount(run: Run) -> None:
+    run.send(run.names.raw[0], POSTS)
+    run.send(run.names.shed, POSTS)
+
+
+def weigh_what_was_not(run: Run) -> None:
+    run.cell("t", 0, "all", "w:joy|negative", 250)
 
 
 def count_what_was_never_scored(run: Run) -> None:
@@ -159,6 +193,10 @@ def forget_a_duplicate(run: Run) -> None:
         (count_what_was_never_scored, {"wrong": 1}),
         (shift_between_cells, {"wrong": 2}),
         (forget_a_duplicate, {"wrong": 1}),
+        (shed_what_was_scored, {"double": 1}),
+        # Its total and three buckets, for both of its tracks, and the count of the partition.
+        (shed_and_miscount, {"wrong": 9}),
+        (weigh_what_was_not, {"wrong": 1}),
         (take_an_edit_for_a_duplicate, {"wrong": 2}),
         (swap_two_versions, {"swapped": 1}),
     ],
