@@ -60,7 +60,7 @@ class Counted(msgspec.Struct, omit_defaults=True):
 
 
 class Census:
-    """Reads `sentiment`, `shed`, `rollups`, `alerts` and all dead letters from the moment it is made."""
+    """Reads what came of posts, rollups, alerts and dead letters from the moment it is made."""
 
     def __init__(self, source: KafkaConsumer, admin: KafkaAdminClient, store: Store) -> None:
         self._source, self._admin = source, admin
