@@ -1,5 +1,6 @@
 """The device side of inference: prepared items in, predictions out, item by item."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ BUDGET = 2048  # tokens in one forward pass: on a processor the rate is flat fro
 UNFIT = (RuntimeError, ValueError, IndexError, TypeError)  # what an ill-shaped item can raise
 OUT_OF_MEMORY = ("can't allocate memory", "could not create a primitive")
 """What torch's allocator and oneDNN say on a processor: both errors are plain RuntimeErrors."""
+log = logging.getLogger(__name__)
 
 
 class Predictor:
@@ -95,8 +97,10 @@ class Predictor:
         # Not within the except clause: its traceback keeps the tensors of the attempt alive.
         if len(items) == 1:
             return [failed]
-        if failed.exhausted and torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        if failed.exhausted:
+            log.warning("out of memory on %d items, halved", len(items))
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
         middle = len(items) // 2
         return self._score(items[:middle]) + self._score(items[middle:])
 

@@ -18,9 +18,10 @@ POSTS = 1500
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--posts N`, `--soak-minutes N`."""
+    """`--posts N`, `--soak-minutes N`, `--overload-seconds N`."""
     parser.addoption("--posts", type=int, default=POSTS, help="posts a trial sends, at least")
     parser.addoption("--soak-minutes", type=float, default=4, help="length of trial 25")
+    parser.addoption("--overload-seconds", type=float, default=60, help="length of trial 13")
 
 
 def pytest_configure(config: pytest.Config) -> None:
