@@ -19,11 +19,16 @@ READY_SECONDS = 120.0
 
 
 def start(
-    local: Cluster, settings: Settings, infer_workers: int = 1, attached: bool = False
+    local: Cluster,
+    settings: Settings,
+    infer_workers: int = 1,
+    *,
+    attached: bool = False,
+    wait: float = READY_SECONDS,
 ) -> bool:
     """Start what does not run yet; whether anything did. Returns once all is ready.
 
-    `attached` ends everything with the process that called.
+    `attached` ends everything with the process that called; `wait` is the longest one, in seconds.
     """
     salt = salt_file(local.home)
 
@@ -46,7 +51,7 @@ def start(
     def prepare(endpoints: Endpoints) -> None:
         create_topics(settings.model_copy(update={"kafka": endpoints.kafka}))
 
-    return local.up(workers, prepare, environment, timeout=READY_SECONDS, attached=attached)
+    return local.up(workers, prepare, environment, timeout=wait, attached=attached)
 
 
 def print_status(local: Cluster, as_json: bool) -> None:

@@ -15,6 +15,8 @@ from tests.workers.stack import Stack
 
 _rows = pytest.StashKey[list[Row]]()
 POSTS = 1500
+START_SECONDS = 600
+"""Longest wait for servers and workers: a trial is not about a busy machine."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,7 +49,7 @@ def trial(
     request.config.stash[_rows].append(row)
     stack = Stack(tmp_path_factory.mktemp("trial"))
     try:
-        stack.weathervane("up")
+        stack.weathervane("up", "--wait", str(START_SECONDS), timeout=3 * START_SECONDS)
         with Trial(stack, request.config.getoption("posts", POSTS), row) as trial:
             yield trial
     finally:

@@ -35,6 +35,9 @@ def demo(
 
 def up(
     infer: Annotated[int, typer.Option(min=1, help="Number of infer workers.")] = 1,
+    wait: Annotated[
+        float, typer.Option(min=1, help="Longest wait for the workers, in seconds.")
+    ] = 120,
 ) -> None:
     """Start Kafka, Redis and all workers from .weathervane/ and return once they are ready.
 
@@ -44,7 +47,7 @@ def up(
 
     settings = load_settings()
     local = cluster(settings)
-    started = start(local, settings, infer_workers=infer)
+    started = start(local, settings, infer_workers=infer, wait=wait)
     print("ready" if started else "already running", f"- the page is at {local.endpoints().page}")
 
 

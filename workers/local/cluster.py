@@ -90,7 +90,7 @@ class Cluster:
             workers: the workers to run, given the addresses.
             prepare: called once Kafka and Redis answer, whenever `up` is called; idempotent.
             environment: variables added to the environment of all workers.
-            timeout: longest wait for step 5, in seconds.
+            timeout: longest wait for step 5, in seconds; for step 2 as well where it is longer.
             attached: end everything when the thread that calls this ends, even by SIGKILL.
 
         Returns:
@@ -217,7 +217,8 @@ class Cluster:
         timeout: float,
     ) -> bool:
         """Steps 2 to 5 of `up`. Whether workers had to be started."""
-        self._wait({name: self._answers(name, state) for name in state.servers}, _SERVER_SECONDS)
+        answering = {name: self._answers(name, state) for name in state.servers}
+        self._wait(answering, max(_SERVER_SECONDS, timeout))
         prepare(state.endpoints)
         stopped = [each for each in self._supervisor.processes() if each.state == "STOPPED"]
         if stopped:
