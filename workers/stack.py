@@ -34,6 +34,8 @@ def start(
 
     def workers(endpoints: Endpoints) -> list[WorkerSpec]:
         names = ["ingest", *_numbered("infer", infer_workers), "aggregate", "monitor"]
+        # Without channels there is nobody to tell.
+        names += ["notify"] if settings.notify is not None else []
         ports = dict(zip(names, endpoints.metrics_ports, strict=False)) | {
             "api": endpoints.page_port
         }
@@ -43,6 +45,7 @@ def start(
         return {
             f"{PREFIX}KAFKA": endpoints.kafka,
             f"{PREFIX}REDIS": endpoints.redis,
+            f"{PREFIX}PAGE_PORT": str(endpoints.page_port),
             f"{PREFIX}AUTHOR_SALT_FILE": str(settings.author_salt_file or salt),
             f"{PREFIX}LATENESS_SECONDS": str(settings.lateness_seconds),
             f"{PREFIX}MONITOR_LATENESS_SECONDS": str(settings.monitor_lateness_seconds),

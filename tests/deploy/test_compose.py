@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 FILES = [ROOT / "docker-compose.yml", ROOT / "deploy" / "docker-compose.gpu.yml"]
 SCHEMA = json.loads((Path(__file__).parent / "compose-spec.json").read_text())
 COMPOSE = yaml.safe_load(FILES[0].read_text())
-WORKERS = ["ingest", "infer", "aggregate", "monitor", "api"]
+WORKERS = ["ingest", "infer", "aggregate", "monitor", "notify", "api"]
 
 
 def problems(document: object) -> list[str]:
