@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from pipeline.alerts.alert import Alert, AlertCommand
 from pipeline.event import SentimentEvent
 from pipeline.post import IngestedPost, Post
 from pipeline.shedding import Shed
@@ -20,6 +21,8 @@ SCHEMAS: dict[str, type] = {
     "sentiment-event": SentimentEvent,
     "shed": Shed,
     "track": Track,
+    "alert": Alert,
+    "alert-command": AlertCommand,
 }
 
 
