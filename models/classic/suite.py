@@ -7,9 +7,8 @@ OUT/log.csv            losses, one line an epoch
 What is done is not done again, so a run that was killed goes on with the next model.
 """
 
-import csv
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -17,12 +16,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from models.classic.batches import Readers, append_log, present, save_weights, tensors
 from models.classic.family import FAMILY, Find
-from models.classic.fitting import HEAD_RATE, Bools, Pace, fit, hide, parameter_groups
+from models.classic.fitting import HEAD_RATE, Pace, fit, hide, parameter_groups
 from models.classic.fusion import Batch, Ensemble, Joint, Model, Parts
 from models.classic.plan import SuitePlan, TowerPlan, fused_by_modality
 from models.classic.posts import Indices, Posts
@@ -39,7 +39,6 @@ FUSIONS = {
 CHUNK = 32  # posts encoded together where nothing is learnt
 WEIGHTS_RATE = 1e-2  # of the few weights of the model fusion
 WATCHED = 300  # held-out posts that the log looks at
-Readers = Mapping[str, Reader]  # by modality
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,7 @@ class Suite:
     def batch(self, trained: Trained, posts: Posts) -> Batch:
         """Posts as a model reads them, nothing varied; read anew each time."""
         arrays = {name: reader.read(posts) for name, reader in trained.readers.items()}
-        return _tensors(trained.readers, arrays, np.arange(len(posts)))
+        return tensors(trained.readers, arrays, np.arange(len(posts)))
 
     def _tower(self, name: str) -> Trained:
         wish, member = self.plan.towers[name], FAMILY[name]
@@ -181,7 +180,11 @@ class Suite:
 
     def _alone(self) -> dict[str, Trained]:
         """The models of the towers to fuse, by modality."""
-        return {m: self.trained(name) for m, name in fused_by_modality(self.plan).items()}
+        alone: dict[str, Trained] = {
+            m: self.trained(name) for m, name in fused_by_modality(self.plan).items()
+        }
+        torch.manual_seed(self.plan.seed)  # whether they were trained just now or long ago
+        return alone
 
     def _end_to_end(
         self, name: str, trained: Trained, posts: Posts, wish: TowerPlan, *, half: bool
@@ -193,18 +196,18 @@ class Suite:
             model.eval()
             return
         arrays = self._read(trained.readers, posts)
-        present = _present(arrays)
+        having = present(arrays)
 
         def logits(chosen: Indices, random: np.random.Generator) -> torch.Tensor:
-            kept = hide(present[chosen], self.plan.modality_dropout, random)
-            batch = _tensors(trained.readers, arrays, chosen, random, kept)
+            kept = hide(having[chosen], self.plan.modality_dropout, random)
+            batch = tensors(trained.readers, arrays, chosen, random, kept)
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
                 found: torch.Tensor = model(batch)
             return found
 
         groups = parameter_groups(model, wish.rate)
         self._fit(name, trained, logits, posts.labels, (groups, wish.epochs))
-        save_file({key: value.contiguous() for key, value in model.state_dict().items()}, file)
+        save_weights(model, file)
 
     def _head(self, name: str, trained: Trained, posts: Posts, *, rate: float) -> None:
         """Learn the head alone, on what the parts below it say once and for all."""
@@ -223,7 +226,7 @@ class Suite:
 
         heads: list[dict[str, object]] = [{"params": list(head.parameters()), "lr": rate}]
         self._fit(name, trained, logits, posts.labels, (heads, self.plan.fusion.epochs))
-        save_file(head.state_dict(), file)
+        save_weights(head, file)
 
     def _fit(
         self,
@@ -249,7 +252,7 @@ class Suite:
             after_step=lambda step, steps, loss: self._report(name, step, steps, loss),
             after_epoch=after_epoch,
         )
-        _append(self.out / "log.csv", lines)
+        append_log(self.out / "log.csv", lines)
 
     @torch.no_grad()
     def _watch(self, trained: Trained, posts: Posts) -> tuple[str, str]:
@@ -279,7 +282,7 @@ class Suite:
         trained.model.eval()
         arrays = self._read(trained.readers, posts)
         chunks = [
-            trained.model.parts(_tensors(trained.readers, arrays, chosen))
+            trained.model.parts(tensors(trained.readers, arrays, chosen))
             for chosen in np.array_split(np.arange(len(posts)), -(-len(posts) // CHUNK))
         ]
         values = {name: torch.cat([c.values[name] for c in chunks]) for name in trained.readers}
@@ -304,36 +307,3 @@ class Suite:
                 self._arrays[key] = arrays
             found[name] = arrays
         return found
-
-
-def _tensors(
-    readers: Readers,
-    arrays: Mapping[str, Sequence[Array | None]],
-    chosen: Indices,
-    random: np.random.Generator | None = None,
-    kept: Bools | None = None,
-) -> dict[str, list[torch.Tensor | None]]:
-    """A batch of these posts; where `kept` `(batch, modalities)` is False nothing is given."""
-    batch: dict[str, list[torch.Tensor | None]] = {}
-    for column, (name, reader) in enumerate(readers.items()):
-        batch[name] = []
-        for row, index in enumerate(chosen):
-            array = arrays[name][index]
-            given = array is not None and (kept is None or kept[row, column])
-            batch[name].append(
-                reader.tensor(array, random) if given and array is not None else None
-            )
-    return batch
-
-
-def _present(arrays: Mapping[str, Sequence[Array | None]]) -> Bools:
-    return np.array([[item is not None for item in column] for column in arrays.values()]).T
-
-
-def _append(file: Path, lines: Sequence[Sequence[object]]) -> None:
-    fresh = not file.is_file()
-    with file.open("a", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out)
-        if fresh:
-            writer.writerow(("model", "epoch", "loss", "held_out_loss", "held_out_accuracy"))
-        writer.writerows(lines)

@@ -1,0 +1,60 @@
+"""Batches of what readers read, and the files that a suite leaves."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from models.classic.fitting import Bools
+from models.classic.posts import Indices
+from models.classic.readers import Array, Reader
+
+Readers = Mapping[str, Reader]  # by modality
+Arrays = Mapping[str, Sequence[Array | None]]  # by modality, one entry a post
+LOG_COLUMNS = ("model", "epoch", "loss", "held_out_loss", "held_out_accuracy")
+
+
+def tensors(
+    readers: Readers,
+    arrays: Arrays,
+    chosen: Indices,
+    random: np.random.Generator | None = None,
+    kept: Bools | None = None,
+) -> dict[str, list[Tensor | None]]:
+    """These posts as towers read them, varied where there is a `random`.
+
+    Where `kept` `(batch, modalities)` is False nothing is given.
+    """
+    batch: dict[str, list[Tensor | None]] = {}
+    for column, (name, reader) in enumerate(readers.items()):
+        given = [
+            arrays[name][index] if kept is None or kept[row, column] else None
+            for row, index in enumerate(chosen)
+        ]
+        batch[name] = [None if a is None else reader.tensor(a, random) for a in given]
+    return batch
+
+
+def present(arrays: Arrays) -> Bools:
+    """Which post has which modality, `(posts, modalities)`."""
+    return np.array([[item is not None for item in column] for column in arrays.values()]).T
+
+
+def save_weights(module: nn.Module, file: Path) -> None:
+    """Whole or not at all: a kill while writing leaves no file of that name."""
+    partial = file.with_suffix(".partial")
+    save_file({key: value.contiguous() for key, value in module.state_dict().items()}, partial)
+    partial.replace(file)
+
+
+def append_log(file: Path, lines: Sequence[Sequence[object]]) -> None:
+    """Lines of `LOG_COLUMNS`, under these names where the file is new."""
+    fresh = not file.is_file()
+    with file.open("a", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out)
+        if fresh:
+            writer.writerow(LOG_COLUMNS)
+        writer.writerows(lines)
