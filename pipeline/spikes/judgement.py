@@ -53,11 +53,13 @@ def judge(
     counts, shares = of_counts(parts), of_shares(parts, totals)
     values, noise = (np.where(share, *pair) for pair in zip(shares, counts, strict=True))
     signals = detector.step(hours, values, noise)
+    centre = np.where(share, to_shares(signals.expected), to_counts(signals.expected))
     reach = INTERVAL * signals.spread
-    centre, low, high = (
-        np.where(share, to_shares(scaled), to_counts(scaled))
-        for scaled in (signals.expected, signals.expected - reach, signals.expected + reach)
+    low, high = (
+        np.where(share, to_shares(end, totals), to_counts(end))
+        for end in (signals.expected - reach, signals.expected + reach)
     )
+    low, high = np.fmin(low, centre), np.fmax(high, centre)
     with np.errstate(invalid="ignore", divide="ignore"):
         observed = np.where(share, parts / totals, parts)
         deviation = np.nan_to_num(signals.deviation / signals.spread, posinf=0.0, neginf=0.0)

@@ -35,6 +35,14 @@ def to_counts(values: Floats) -> Floats:
     return np.maximum(np.maximum(values, 0.0) ** 2 - 0.375, 0.0)
 
 
-def to_shares(values: Floats) -> Floats:
-    """The shares of values on the scale of `of_shares`, but for its correction of small totals."""
-    return np.sin(np.clip(values, 0.0, np.pi / 2)) ** 2
+def to_shares(values: Floats, totals: Floats | None = None) -> Floats:
+    """The shares of values on the scale of `of_shares`.
+
+    With the `totals` behind them they are what `of_shares` took, to the last digit; without, the
+    correction for small totals stays in: the shares that many posts would have.
+    """
+    shares = np.sin(np.clip(values, 0.0, np.pi / 2)) ** 2
+    if totals is None:
+        return shares
+    known = np.where(totals > 0, totals, np.nan)
+    return np.clip(shares + (0.75 * shares - 0.375) / known, 0.0, 1.0)

@@ -106,6 +106,8 @@ def test_values_turn_back_into_counts_and_shares() -> None:
     assert to_counts(of_counts(counts)[0]) == pytest.approx(counts)
     shares = to_shares(of_shares(np.array([0.0, 100.0, 999.0]), np.full(3, 1000.0))[0])
     assert shares == pytest.approx([0.0, 0.1, 0.999], abs=1e-3)
+    parts, totals = np.array([0.0, 1.0, 2.0, 3.0]), np.array([1.0, 1.0, 3.0, 3.0])
+    assert to_shares(of_shares(parts, totals)[0], totals) == pytest.approx(parts / totals)
     assert to_counts(np.array([-1.0]))[0] == to_shares(np.array([-1.0]))[0] == 0.0
 
 
