@@ -43,7 +43,7 @@ def day(track: str) -> list[Written]:
     rng = random.Random(5)
     tracks = ("all", track)
     posts = []
-    for minute in range(ONSET_MINUTE - 120, ONSET_MINUTE + 5):
+    for minute in range(ONSET_MINUTE - 120, ONSET_MINUTE + 4):
         share = 0.5 if minute >= ONSET_MINUTE else 0.18
         for n in range(rng.randrange(8, 14)):
             emotion = "joy" if rng.random() < share else "neutral"
@@ -52,7 +52,7 @@ def day(track: str) -> list[Written]:
     said = ["Free espresso all day!", "今天的咖啡免费，太开心了", "Best coffee day ever #coffeeday"]
     posts += [
         Written(
-            f"{track}:spike{n}", words, ONSET_MINUTE + 3.5, "joy", tracks, url="https://e.org/p"
+            f"{track}:spike{n}", words, ONSET_MINUTE + 4, "joy", tracks, url="https://e.org/p"
         )
         for n, words in enumerate(said)
     ]
