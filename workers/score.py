@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from models.errors import ItemError
+from models.explain.explainer import Explainer, Explanation
+from models.explain.picture import draw
+from models.prediction import Prediction
 from models.predictor import Predictor
 from models.prepare import Item, Preparer
 from models.registry import find_release
+from models.report.canvas import figure
 from pipeline.errors import SettingsError, WeathervaneError
 from pipeline.event import EMOTIONS, POLARITIES, Opinion, SentimentEvent
 from pipeline.media import MediaCleaner, MediaError, RawMedia
 from pipeline.post import IngestedPost, encoder
 from pipeline.settings import Settings
 from workers.infer import to_event
+
+SHOWN = 10  # parts in the table of reasons
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """An event, and why it says what it says."""
+
+    event: SentimentEvent
+    explanation: Explanation
+    item: Item
+    prediction: Prediction
 
 
 def score(
@@ -38,9 +58,23 @@ def score(
     prediction = predictor.predict([prepared])[0]
     if isinstance(prediction, ItemError):
         raise WeathervaneError(prediction.reason)
-    now = datetime.now(UTC)
-    post = IngestedPost(id="weathervane:score", created_at=now, text=text, tracks=("all",))
-    return to_event(post, prediction, predictor.name, None, now)
+    return _event(text, prediction, predictor.name)
+
+
+def explain(
+    settings: Settings, text: str | None, image: Path | None, audio: Path | None
+) -> Explained:
+    """The same with reasons; computed in float32, so that the last digits may differ.
+
+    Raises:
+        WeathervaneError: a file cannot be read.
+        ModelError: the release is missing or altered, or the post cannot be scored.
+    """
+    item = Item(text, *_cleaned(image, audio))
+    explainer = Explainer.load(find_release(settings.release))
+    prediction, explanation = explainer.explain(item)
+    event = _event(text, prediction, explainer.predictor.name)
+    return Explained(event, explanation, item, prediction)
 
 
 def print_score(
@@ -50,7 +84,75 @@ def print_score(
     event = score(settings, text, image, audio)
     if as_json:
         print(encoder.encode(event).decode())
-        return
+    else:
+        _print_event(event)
+
+
+def print_explained(
+    settings: Settings,
+    text: str | None,
+    image: Path | None,
+    audio: Path | None,
+    *,
+    as_json: bool,
+    picture: Path | None,
+) -> None:
+    """Print the event with its reasons; draw them where a file is given."""
+    if picture is not None:
+        figure(1, 1)  # so that what is missing is said before the work and not after it
+    found = explain(settings, text, image, audio)
+    if picture is not None:
+        _draw(found, picture)
+    if as_json:
+        reasons = msgspec.to_builtins(found.explanation)
+        event = msgspec.json.decode(encoder.encode(found.event))
+        print(msgspec.json.encode(event | {"explanation": reasons}).decode())
+    else:
+        _print_event(found.event)
+        _print_reasons(found.explanation)
+
+
+def _draw(found: Explained, picture: Path) -> None:
+    png, missing = draw(found.item, found.prediction, found.explanation)
+    try:
+        picture.write_bytes(png)
+    except OSError as error:
+        raise SettingsError(f"cannot write {picture}: {error.strerror}") from error
+    if missing:
+        print(
+            f"no installed font has {missing}: they are boxes in the picture; for Chinese install "
+            "Noto Sans CJK (Debian: fonts-noto-cjk)",
+            file=sys.stderr,
+        )
+
+
+def _event(text: str | None, prediction: Prediction, model: str) -> SentimentEvent:
+    now = datetime.now(UTC)
+    post = IngestedPost(id="weathervane:score", created_at=now, text=text, tracks=("all",))
+    return to_event(post, prediction, model, None, now)
+
+
+def _print_reasons(found: Explanation) -> None:
+    """The shares of the modalities, then the parts that count most."""
+    table = Table("what", f"adds to {found.emotion}", title=f"why {found.emotion}")
+    table.add_row("nothing given", f"{found.prior:.2f}")
+    for modality, share in found.modalities.items():
+        table.add_row(modality, f"{share.emotion:+.2f}")
+    table.add_section()
+    parts = [(f"“{word.text}”", word.weight) for word in found.words or []]
+    parts += [(f"{m.start:.1f}-{m.end:.1f} s", m.weight) for m in found.moments or []]
+    parts += [
+        (f"patch {down + 1}, {across + 1} of the picture", weight)
+        for down, row in enumerate(found.patches or [])
+        for across, weight in enumerate(row)
+    ]
+    strongest = sorted(parts, key=lambda part: abs(part[1]), reverse=True)[:SHOWN]
+    for name, weight in strongest:
+        table.add_row(escape(name), f"{weight:+.3f}")
+    Console().print(table)
+
+
+def _print_event(event: SentimentEvent) -> None:
     console = Console()
     verdict = "abstains; its best guess is " if event.abstained else "says "
     console.print(

@@ -1,14 +1,13 @@
 """The report: one HTML file, plots inside, no script, readable on paper too."""
 
-import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
 import msgspec
 
 from models.evaluation import POLARITY, CorpusReport
-from models.intervals import Difference, Estimate
+from models.report.html import difference, estimate, p_value, picture, table
 from models.report.plots import (
     comparison_plot,
     confusion_plot,
@@ -28,7 +27,8 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2.5rem } h3 { font-
 table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric: tabular-nums }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #e5e5e5 }
 th:first-child, td:first-child { text-align: left } th { font-weight: 600; vertical-align: bottom }
-td small { color: #777 } .bad { color: #b3261e; font-weight: 600 } .note { color: #555 }
+td small { color: #777; display: block; white-space: nowrap }
+.bad { color: #b3261e; font-weight: 600 } .note { color: #555 }
 img { max-width: 100% } figure { margin: 1rem 0; overflow-x: auto }
 .wide { overflow-x: auto }
 """
@@ -111,7 +111,7 @@ def page(found: Study, plots: dict[str, bytes]) -> str:
 
 
 def _scores(found: Study, plots: dict[str, bytes]) -> str:
-    parts = ["<h2>Scores</h2>", _picture(plots["scores"], "Headline scores by corpus")]
+    parts = ["<h2>Scores</h2>", picture(plots["scores"], "Headline scores by corpus")]
     for report in found.models:
         if len(found.models) > 1:
             parts.append(f"<h3>{escape(report.model)}</h3>")
@@ -149,9 +149,9 @@ def _score_table(corpora: dict[str, CorpusReport], prefix: str) -> str:
             value = report.scores.get(prefix + name)
             if value is None and name == "unweighted_recall":
                 value = report.scores.get(f"{prefix}macro_recall")
-            cells.append(_estimate(value))
+            cells.append(estimate(value))
         lines.append([*cells, f"{report.abstained:.0%}"])
-    return _table(head, lines)
+    return table(head, lines)
 
 
 def _language_table(report: ModelReport) -> str:
@@ -166,12 +166,12 @@ def _language_table(report: ModelReport) -> str:
         ]
         for lang, found in report.languages.items()
     ]
-    return _table(head, lines)
+    return table(head, lines)
 
 
 def _comparison(comparisons: Sequence[Comparison], plots: dict[str, bytes]) -> Iterable[str]:
     yield f"<h2>{escape(comparisons[0].first)} against the others</h2>"
-    yield _picture(plots["comparison"], "Differences of the headline scores")
+    yield picture(plots["comparison"], "Differences of the headline scores")
     head = [
         "corpus",
         "against",
@@ -183,7 +183,7 @@ def _comparison(comparisons: Sequence[Comparison], plots: dict[str, bytes]) -> I
     ]
     lines = []
     for one in comparisons:
-        difference = one.scores[one.scored_by]
+        gap = one.scores[one.scored_by]
         task = "polarity" if one.scored_by.startswith(POLARITY) else "emotions"
         counts = one.discordance.get(task)
         lines.append(
@@ -191,13 +191,13 @@ def _comparison(comparisons: Sequence[Comparison], plots: dict[str, bytes]) -> I
                 escape(one.corpus),
                 escape(one.second),
                 escape(one.scored_by.replace("_", " ")),
-                _difference(difference),
-                _p(difference.p),
+                difference(gap),
+                p_value(gap.p),
                 f"{counts.only_first} / {counts.only_second}" if counts else "",
-                _p(counts.p) if counts else "",
+                p_value(counts.p) if counts else "",
             ]
         )
-    yield _table(head, lines)
+    yield table(head, lines)
     yield (
         '<p class="note">Both models on the same resamples of the same rows. “Right alone”: rows '
         "that only the first / only the other has right, where a row has one label.</p>"
@@ -210,15 +210,15 @@ def _details(report: ModelReport, plots: dict[str, bytes]) -> str:
     return f"""<h2>Calibration</h2>
 <p>The share of right answers among those of one stated probability. Dots are bins, as large as they
 hold rows; above the line the model is surer than it says, below it boasts.</p>
-{_picture(plots["reliability"], "Reliability diagrams")}
+{picture(plots["reliability"], "Reliability diagrams")}
 <h2>Abstention</h2>
 <p>What would be wrong if only the surest answers were given. The mark is where the shipped
 threshold abstains; the order is that of the confidence in the published events.</p>
-{_picture(plots["risk-coverage"], "Risk over coverage")}
+{picture(plots["risk-coverage"], "Risk over coverage")}
 <h2>Confusions</h2>
 <p>Down: the label of the row; across: what it was given; in percent of the row's label. Where rows
 have several labels, a row counts in every cell of its labels.</p>
-{_picture(plots["confusion"], "Confusion matrices")}
+{picture(plots["confusion"], "Confusion matrices")}
 <h2>Labels</h2>{labels}"""
 
 
@@ -234,37 +234,37 @@ def _label_table(name: str, task: TaskReport) -> str:
         ]
         for label in task.labels
     ]
-    return f"<h3>{escape(name)}</h3>" + _table(head, lines)
+    return f"<h3>{escape(name)}</h3>" + table(head, lines)
 
 
 def _robustness(found: Robustness, plots: dict[str, bytes]) -> Iterable[str]:
     yield "<h2>Robustness</h2>"
     if found.subsets:
         yield "<h3>Every subset of the modalities</h3>"
-        yield _table(
+        yield table(
             ["corpus", "modalities", "score", "value", "calibration error"],
             [
                 [
                     escape(one.corpus),
                     " + ".join(one.modalities),
                     found.scored_by[one.corpus].replace("_", " "),
-                    _estimate(one.score),
-                    _estimate(one.calibration_error),
+                    estimate(one.score),
+                    estimate(one.calibration_error),
                 ]
                 for one in found.subsets
             ],
         )
     if found.added:
         yield "<h3>A picture or a voice that has nothing to do with the post</h3>"
-        yield _table(
+        yield table(
             ["corpus", "added", "alone", "with it", "difference", "at most a point?"],
             [
                 [
                     escape(one.corpus),
                     " + ".join(one.added),
-                    _estimate(one.alone),
-                    _estimate(one.together),
-                    _difference(one.difference),
+                    estimate(one.alone),
+                    estimate(one.together),
+                    difference(one.difference),
                     "yes" if one.within else '<span class="bad">no</span>',
                 ]
                 for one in found.added
@@ -272,7 +272,7 @@ def _robustness(found: Robustness, plots: dict[str, bytes]) -> Iterable[str]:
         )
     if found.curves:
         yield "<h3>Spoilt more and more</h3>"
-        yield _picture(plots["degradation"], "Scores under damage")
+        yield picture(plots["degradation"], "Scores under damage")
         rising = [
             f"{escape(curve.corpus)}: {escape(curve.change)} at "
             + ", ".join(f"{level:g}" for level in curve.rises)
@@ -301,31 +301,3 @@ def _headline(report: CorpusReport) -> str:
 def _rows(report: CorpusReport) -> str:
     unread = f" <small>{report.errors} unread</small>" if report.errors else ""
     return f"{report.rows:,}{unread}"
-
-
-def _estimate(value: Estimate | None) -> str:
-    if value is None:
-        return ""
-    return f"{value.value:.3f} <small>[{value.low:.3f}, {value.high:.3f}]</small>"
-
-
-def _difference(value: Difference) -> str:
-    return f"{value.value:+.3f} <small>[{value.low:+.3f}, {value.high:+.3f}]</small>"
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Cells are HTML already."""
-    cells: Callable[[str, Sequence[str]], str] = lambda tag, row: "".join(  # noqa: E731
-        f"<{tag}>{cell}</{tag}>" for cell in row
-    )
-    body = "".join(f"<tr>{cells('td', line)}</tr>" for line in lines)
-    return f'<div class="wide"><table><tr>{cells("th", head)}</tr>{body}</table></div>'
-
-
-def _picture(data: bytes, alt: str) -> str:
-    encoded = base64.b64encode(data).decode()
-    return f'<figure><img alt="{escape(alt)}" src="data:image/png;base64,{encoded}"></figure>'

@@ -23,20 +23,29 @@ def register(app: typer.Typer) -> None:
 
 
 def score(
+    *,
     text: Annotated[str | None, typer.Option(help="The words of a post.")] = None,
     image: Annotated[Path | None, typer.Option(help="JPEG, PNG or WebP.")] = None,
     audio: Annotated[Path | None, typer.Option(help="WAV, FLAC, Ogg, MP3, M4A or WebM.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Also say why.")] = False,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="OUT.png", help="Draw the explanation.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Score one post here and now, without Kafka, and say which modality spoke for what.
 
     Example: weathervane score --text "I am so happy today!" --image a.jpg
     """
-    from workers.score import print_score
+    from workers.score import print_explained, print_score
 
     if text is None and image is None and audio is None:
         raise typer.BadParameter("give at least one of --text, --image, --audio")
-    print_score(load_settings(), text, image, audio, as_json)
+    if explain or picture is not None:
+        settings = load_settings()
+        print_explained(settings, text, image, audio, as_json=as_json, picture=picture)
+    else:
+        print_score(load_settings(), text, image, audio, as_json)
 
 
 def predict(

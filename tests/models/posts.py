@@ -1,0 +1,38 @@
+"""Posts written for the tests: one feeling each, English and Chinese."""
+
+ENGLISH = (
+    "I am so happy today, the whole team is celebrating our win!",
+    "Finally got the keys to our first flat and we love every corner of it",
+    "My sister surprised me with tickets to the concert, best birthday ever",
+    "This is the third time they lost my parcel and nobody even apologises. Furious.",
+    "Stop shouting at the waiter, you rude man, I hate people like you",
+    "The landlord raised the rent again, what a greedy disgusting company",
+    "We buried our dog this morning and the house is so quiet, I can't stop crying",
+    "Feeling lonely and tired tonight, I miss my friends back home so much",
+    "She left without a word and now everything here makes me sad",
+    "Something is scratching at the door and I am terrified to look outside",
+    "The doctor wants to see me tomorrow and I'm so scared of the results",
+    "Heavy storm tonight, afraid the roof will not hold, kids are shaking",
+    "Wow, I did not expect that ending at all, what a twist!",
+    "There was hair in my soup and the kitchen smelled of rotten fish, gross",
+    "The library opens at nine on weekdays and at ten on Saturday.",
+    "Platform four is closed for repairs until the end of the month.",
+)
+CHINESE = (
+    "今天终于拿到录取通知书了，全家人都特别开心，晚上一起去吃火锅",
+    "阳光真好，和朋友在公园野餐，幸福的一天[哈哈]",
+    "谢谢大家给我的生日惊喜，我真的太感动太快乐了",
+    "外卖等了两个小时还送错了，客服态度特别差，气死我了",
+    "楼上半夜还在装修，说了三次都不听，真的让人愤怒[怒]",
+    "这家公司骗了我的钱还不退款，太过分了",
+    "外婆走了，再也吃不到她做的饺子，心里好难过[泪]",
+    "一个人在出租屋里过中秋，想家，忍不住哭了",
+    "考试又没有通过，努力了一年，好失望好伤心",
+    "半夜听到有人敲门，我一个人在家，害怕得不敢出声",
+    "明天要做手术了，心里很紧张，真的很怕",
+    "刚才地震了，楼晃得厉害，吓死我了",
+    "天哪，居然在地铁上遇到了小学同学，太意外了",
+    "菜里有一只蟑螂，看着就恶心，再也不来了",
+    "图书馆周一到周五上午九点开门，周六十点开门。",
+    "会议改到下周三下午两点，地点在三楼会议室。",
+)
