@@ -47,9 +47,10 @@ class Posts:
         )
 
 
-def emotion_posts(rows: Rows) -> Posts:
-    """The rows with one likeliest emotion, under the emotions that the rows annotate."""
-    columns = np.flatnonzero(~np.isnan(rows.emotions).all(axis=0))
+def emotion_posts(rows: Rows, names: Sequence[str] = ()) -> Posts:
+    """The rows with one likeliest emotion of `names`, else of those that the rows annotate."""
+    annotated = np.flatnonzero(~np.isnan(rows.emotions).all(axis=0))
+    columns = [i for i, name in enumerate(EMOTIONS) if name in names] or list(annotated)
     known = np.nan_to_num(rows.emotions[:, columns])
     top = np.sort(known, axis=1)
     clear = np.flatnonzero(top[:, -1] > (top[:, -2] if top.shape[1] > 1 else 0))

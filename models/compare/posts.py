@@ -42,7 +42,8 @@ def _corpus(data: Path, task: ComparedTask, index: int, seed: int) -> Split:
     if 0 < task.dev_rows < len(test):
         order = np.random.default_rng(seed).permutation(len(test))
         test = test.take(np.sort(order[: task.dev_rows]))
-    sides = [_posts(rows, task) for rows in (learn, held, test)]
+    first = _posts(learn, task)
+    sides = [first, *(_posts(rows, task, first.classes) for rows in (held, test))]
     if task.composites:
         sides = [_only(side, MODALITIES[index]) for side in sides]
     elif task.modalities:
@@ -50,8 +51,8 @@ def _corpus(data: Path, task: ComparedTask, index: int, seed: int) -> Split:
     return Split(*sides)
 
 
-def _posts(rows: Rows, task: ComparedTask) -> Posts:
-    return polarity_posts(rows) if task.label == "polarity" else emotion_posts(rows)
+def _posts(rows: Rows, task: ComparedTask, names: Sequence[str] = ()) -> Posts:
+    return polarity_posts(rows) if task.label == "polarity" else emotion_posts(rows, names)
 
 
 def _only(posts: Posts, *modalities: str) -> Posts:

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.classic.posts import Posts
+from models.classic.posts import Posts, emotion_posts
 from models.compare import compare
 from models.compare.page import BEGIN, END, markdown, scores, write_page
 from models.compare.recipe import read_compare_recipe
 from models.compare.run import Places, Row, read_rows
 from models.compare.timing import milliseconds
+from models.corpora import read_split
 from models.errors import ModelError
 from models.release import DEFAULT_RELEASE
 from models.training.recipe import RecipeError
@@ -136,6 +137,12 @@ def test_no_fusion_comes_without_subsets_and_no_dev_text_is_learnt(made: Path) -
         *("feature-fusion", "model-sum", "model-weighted", "data-fusion")
     }
     assert rows["posts/text-cnn"].rows < 80
+
+
+def test_a_side_without_rows_keeps_the_classes(made: Path) -> None:
+    rows = read_split(made / "data", "posts", "train")
+    nothing = emotion_posts(rows.take(np.zeros(0, np.int64)), ("anger", "joy"))
+    assert (len(nothing), nothing.classes) == (0, ("anger", "joy"))
 
 
 def test_models_take_turns_and_the_first_post_only_warms_up() -> None:
