@@ -28,7 +28,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """The marker that sets a trial's environment."""
-    config.addinivalue_line("markers", "environment(**values): WEATHERVANE_* of the trial's system")
+    config.addinivalue_line(
+        "markers", "environment(**values): WEATHERVANE_* of the trial's system, or what makes one"
+    )
     config.stash[_rows] = []
 
 
@@ -41,7 +43,8 @@ def trial(
     """A running system; the first line of the test's docstring names the fault."""
     marker = request.node.get_closest_marker("environment")
     for name, value in (marker.kwargs if marker else {}).items():
-        monkeypatch.setenv(f"WEATHERVANE_{name}", str(value))
+        made = value(tmp_path_factory.mktemp(name.lower())) if callable(value) else value
+        monkeypatch.setenv(f"WEATHERVANE_{name}", str(made))
     number = re.match(r"test_trial_(\d+[ab]?)_", request.node.name)
     assert number is not None
     fault = str(request.function.__doc__).partition("\n")[0].rstrip(".")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -78,16 +79,17 @@ def small_disk(folder: Path, mebibytes: int) -> Iterator[None]:
         folder.rmdir()
         aside.rename(folder)
         pytest.skip(f"disks cannot be mounted: {made.stderr.strip()}")
+    back = folder.with_name(f"{folder.name}-back")
     try:
         _copy(aside, folder)
         yield
-        back = folder.with_name(f"{folder.name}-back")
+    finally:
         back.mkdir()
         _copy(folder, back)
-    finally:
         _run("umount", "-l", str(folder))
         folder.rmdir()
         back.rename(folder)
+        shutil.rmtree(aside)
 
 
 def fill(folder: Path) -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.trials.doctored import CURSE, doctored_release
 from tests.trials.harness import Fault, Record, Trial, post, record, version
 from tests.trials.oracle import RAW, read
 
@@ -41,17 +42,29 @@ def poison(number: int) -> Record:
 
 
 REASONS = ("not JSON", "cut off", "created_at is not a time", "nothing to score")
+NOT_FINITE = "not finite numbers"
 
 
+def cursed(number: int) -> Record:
+    """A post that is read well, and for which the doctored model has no number."""
+    name = f"weathervane:cursed-{number}"
+    return record(post(number, id=name, text=f"{CURSE} what a day {number}"))
+
+
+@pytest.mark.environment(RELEASE=doctored_release)
 def test_trial_6_poison(trial: Trial) -> None:
-    """1% poison: bad JSON, truncated JPEG, unreadable time, nothing to score."""
-    bad = [poison(number) for number in range(max(4, trial.posts // 100))]
-    records = [record(post(number)) for number in range(trial.posts)] + bad
+    """1% poison: bad JSON, truncated JPEG, unreadable time, nothing to score; 1% scored as NaN."""
+    count = max(4, trial.posts // 100)
+    bad = [poison(number) for number in range(count)]
+    unscored = [cursed(number) for number in range(count)]
+    records = [record(post(number)) for number in range(trial.posts)] + bad + unscored
     trial.random.shuffle(records)
     trial.send(records)
-    verdict = trial.settle(letters=[key for key, _ in bad])
+    verdict = trial.settle(letters=[key for key, _ in bad + unscored])
     for number, (key, _) in enumerate(bad):
         assert REASONS[number % 4] in verdict.letters[key], verdict.letters[key]
+    for key, _ in unscored:
+        assert NOT_FINITE in verdict.letters[key], verdict.letters[key]
 
 
 def test_trial_19_times(trial: Trial) -> None:
@@ -103,12 +116,21 @@ def test_trial_20_republished(trial: Trial) -> None:
     assert verdict.scored == trial.posts
 
 
-def test_trial_22_redriven_and_rebuilt(trial: Trial) -> None:
-    """Dead letters sent back twice; the store emptied and counted again from offset 0."""
+@pytest.mark.environment(RELEASE=doctored_release)
+def test_trial_22_redriven_and_rebuilt(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dead letters sent back twice, to another model as well; counted again from offset 0."""
     bad = [poison(number) for number in range(40)]
+    unscored = [cursed(number) for number in range(20)]
     trial.send_posts(trial.posts // 2)
-    trial.send(bad)
+    trial.send(bad + unscored)
     keys = [key for key, _ in bad]
+    trial.settle(letters=[*keys, *(key for key, _ in unscored)])
+
+    # Another release, which knows what to say: `up` starts the workers anew on the same data.
+    monkeypatch.delenv("WEATHERVANE_RELEASE")
+    trial.stack.weathervane("up")
+    done = trial.stack.weathervane("dlq", "redrive", "--reason", NOT_FINITE)
+    assert f"sent {len(unscored)} back, {len(bad)} stay" in done.stdout
     trial.settle(letters=keys)
     headers = _headers(trial)
     for _ in range(2):
