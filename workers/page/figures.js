@@ -55,7 +55,7 @@ function figuresOf({ series, sum, totals, freshness, lag }) {
   const posts = number(sum.posts);
   const delay = freshness.delay_seconds;
   return {
-    posts: [posts, t("figure.posts.note", { posts: number(totals.posts) })],
+    posts: [posts, counted(totals)],
     rate: peak
       ? [number(sum.posts / minutes, 1),
         t("figure.rate.note", { peak: number((peak[1] * 60) / series.step, 1), time: moment(peak[0]) })]
@@ -65,6 +65,11 @@ function figuresOf({ series, sum, totals, freshness, lag }) {
     late: [number(sum.late), t("figure.late.note", { share: percent(sum.late, sum.posts), posts })],
     duplicates: [number(freshness.duplicates), t("figure.duplicates.note")],
   };
+}
+
+function counted({ posts, shed }) {
+  const name = shed ? "figure.posts.shed" : "figure.posts.note";
+  return t(name, { posts: number(posts), shed: number(shed) });
 }
 
 /** Turn the vane, and set the mark on the line from -1 to 1; the number beside it says the same. */
