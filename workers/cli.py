@@ -8,7 +8,16 @@ import sys
 import typer
 
 from pipeline.errors import WeathervaneError
-from workers.commands import dead_letters, local, model, notify, releases, stream, work
+from workers.commands import (
+    dead_letters,
+    local,
+    model,
+    notify,
+    releases,
+    replay,
+    stream,
+    work,
+)
 
 app = typer.Typer(
     name="weathervane",
@@ -25,6 +34,7 @@ releases.register(app)
 work.register(app)
 dead_letters.register(app)
 notify.register(app)
+replay.register(app)
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ meanwhile, writes its state again once it goes on. Readers know it by id and seq
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Self
@@ -25,6 +24,7 @@ from pipeline.clients import consumer, producer
 from pipeline.errors import UNDECODABLE, ServerUnavailable
 from pipeline.headers import cloud_event
 from pipeline.post import encoder
+from pipeline.reading import until_ends
 from pipeline.settings import Settings
 from pipeline.topics import ALERTS
 
@@ -66,18 +66,10 @@ class Ledger:
         Raises:
             ServerUnavailable: Kafka does not answer.
         """
-        deadline = time.monotonic() + _SECONDS
         try:
-            ends = self._source.end_offsets(self._places)
-            while any(
-                (self._source.position(place, timeout_ms=1000) or 0) < end
-                for place, end in ends.items()
-            ):
-                if time.monotonic() > deadline:
-                    raise ServerUnavailable(f"{ALERTS} is not read within {_SECONDS:.0f} s")
-                for records in self._source.poll(timeout_ms=200).values():
-                    for record in records:
-                        self._note(record.value)
+            for batch in until_ends(self._source, self._source.end_offsets(self._places)):
+                for record in batch:
+                    self._note(record.value)
         except KafkaError as error:
             raise ServerUnavailable(f"{ALERTS} cannot be read: {error!r}") from error
 
