@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from models.corpora import Rows
-from models.device import fastest_dtype
+from models.device import settled_dtype
 from models.evaluation import evaluate
 from models.fused import FusedModel
 from models.prepare import Preparer, read_tokenizer
@@ -29,7 +29,7 @@ from models.training.calibration import calibrate
 from models.training.card import write_card
 from models.training.data import split_train
 from models.training.features import Features, compute_features
-from models.training.fusion_stage import FusionTask, composites, own_samples
+from models.training.fusion_stage import FusionTask, composites, distracted, own_samples
 from models.training.licences import use_of
 from models.training.loop import optimise
 from models.training.progress import Report
@@ -46,7 +46,7 @@ def train_fusion(plan: Recipe, data: Path, out: Path, report: Report) -> Path:
     release = out / "release"
     release.mkdir(exist_ok=True)
     model = build(plan, data, out, release)
-    model.place(torch.device("cpu"), fastest_dtype())
+    model.place(torch.device("cpu"), settled_dtype(out))
     preparer = Preparer(read_tokenizer(release), read_config(release))
     learnt, held = fusion_rows(plan, data)
     kept = out / "fusion"
@@ -58,9 +58,10 @@ def train_fusion(plan: Recipe, data: Path, out: Path, report: Report) -> Path:
         return release
     save_model(plan, out, model, release)
     joined = composites(held, held_features, HELD_COMPOSITES, plan.seed)
+    beside = distracted(held, held_features, plan.fusion.distracted // 10, plan.seed)
     samples = own_samples(held, held_features)
     # Voices are few: what is held out of them is too little, so composites speak for them too.
-    both = np.concatenate([samples, joined])
+    both = np.concatenate([samples, joined, beside])
     calibration = calibrate(model.fusion, held, held_features, both, plan.fusion.multi)
     config = shape(plan, model.text, calibration)
     write_json(release / "config.json", config)

@@ -15,7 +15,7 @@ from models.training.losses import masked_loss
 from models.training.recipe import Fit, FusionRecipe
 
 NOTHING = 0.01  # share of samples with every modality dropped, from which the prior is learnt
-DISTRACTED = 0.3  # share of composites whose picture has nothing to do with the text
+VOICES = 0.3  # share of the distracted texts that come with a voice, alone or with a picture
 EXCLUSIVE = 0.2
 # Which modalities a composite joins, as columns of MODALITIES.
 JOINS = ((0, 1, 2), (0, 1), (0, 2), (1, 2))
@@ -35,7 +35,8 @@ class FusionTask:
         own = own_samples(rows, features)
         own = np.repeat(own, [repeats[name] for name in rows.corpus], axis=0)
         extra = composites(rows, features, recipe.composites, seed)
-        self.samples = np.concatenate([own, extra])
+        beside = distracted(rows, features, recipe.distracted, seed)
+        self.samples = np.concatenate([own, extra, beside])
         self._recipe = recipe
         self._seed = seed
 
@@ -70,8 +71,7 @@ def composites(rows: Rows, features: Features, count: int, seed: int) -> Samples
     """Samples joined from rows of different corpora that carry the same single emotion.
 
     They show how modalities meet, which no corpus of three does; their labels are the text's,
-    else the voice's. In a part of them the picture is any picture of a post, so that the fusion
-    learns that pictures may have nothing to say. Empty where a modality has no labelled rows.
+    else the voice's. Empty where a modality has no labelled rows.
     """
     generator = np.random.default_rng([seed, 5])
     single = dominant_emotions(rows)
@@ -81,7 +81,6 @@ def composites(rows: Rows, features: Features, count: int, seed: int) -> Samples
         [np.flatnonzero(alone[:, column] & (single == emotion)) for emotion in range(7)]
         for column in range(3)
     ]
-    joint = np.flatnonzero((features.place["image"] >= 0) & (features.place["text"] >= 0))
     usable = [e for e in range(7) if all(len(pools[column][e]) for column in range(3))]
     samples = np.full((count if usable else 0, 4), -1, np.int64)
     for sample in samples:
@@ -90,9 +89,30 @@ def composites(rows: Rows, features: Features, count: int, seed: int) -> Samples
         for column in join:
             pool = pools[column][emotion]
             sample[column] = pool[generator.integers(len(pool))]
-        if join == (0, 1) and len(joint) and generator.random() < 2 * DISTRACTED:
-            sample[1] = joint[generator.integers(len(joint))]
         sample[3] = sample[0] if sample[0] >= 0 else sample[2]
+    return samples
+
+
+def distracted(rows: Rows, features: Features, count: int, seed: int) -> Samples:
+    """Texts that stand alone, joined with any picture of a post, any voice or both.
+
+    The label is the text's: the fusion learns that the rest may have nothing to say. Empty where
+    there are no such pictures.
+    """
+    generator = np.random.default_rng([seed, 6])
+    has = {name: features.place[name] >= 0 for name in MODALITIES}
+    texts = np.flatnonzero(has["text"] & ~has["image"] & ~has["audio"])
+    pictures = np.flatnonzero(has["text"] & has["image"])
+    voices = np.flatnonzero(has["audio"])
+    if not len(texts) or not len(pictures):
+        return np.empty((0, 4), np.int64)
+    samples = np.full((count, 4), -1, np.int64)
+    samples[:, 0] = samples[:, 3] = generator.choice(texts, count)
+    samples[:, 1] = generator.choice(pictures, count)
+    if len(voices):
+        spoken = generator.random(count) < VOICES
+        samples[spoken, 2] = generator.choice(voices, int(spoken.sum()))
+        samples[spoken & (generator.random(count) < 0.5), 1] = -1
     return samples
 
 

@@ -84,7 +84,8 @@ class AudioRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class FusionRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`corpora`: those whose rows teach the fusion, of any modality; `composites`: samples of a
-    text, a face and a voice that share a label; `multi`: the corpora with several labels a row,
+    text, a face and a voice that share a label; `distracted`: samples of a text beside pictures and
+    voices that have nothing to do with it; `multi`: the corpora with several labels a row,
     on whose held-out rows the thresholds are chosen."""
 
     corpora: list[Corpus]
@@ -92,6 +93,7 @@ class FusionRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shape: FusionConfig = FusionConfig()
     rows_per_batch: int = 256
     composites: int = 20_000
+    distracted: int = 0
     modality_dropout: float = 0.3
     fit: Fit = Fit()
 
