@@ -17,22 +17,23 @@ from models.training.data import split_train
 def read_task(data: Path, task: ComparedTask, seed: int) -> Split:
     """Read one task. A corpus's dev split is what is scored; no text of it is learnt.
 
-    Raises DataError where a corpus is missing or a class has no rows.
+    Raises DataError where a corpus is missing, or those of composites share too few classes.
     """
     parts = [_corpus(data, task, index, seed) for index in range(len(task.corpus))]
     if not task.composites:
         return parts[0]
-    learn, held, test = (
-        _composites([getattr(part, side) for part in parts], count, [seed, number])
-        for number, (side, count) in enumerate(
-            (
-                ("learn", task.composites),
-                ("held", max(1, task.composites // 8)),
-                ("test", task.dev_composites),
-            )
+    sides = [[getattr(part, side) for part in parts] for side in ("learn", "held", "test")]
+    every = [posts for side in sides for posts in side]
+    shared = [n for n in parts[0].learn.classes if all(len(_of(posts, n)) for posts in every)]
+    if len(shared) < 2:
+        raise DataError(f"the corpora of {task.name} share too few classes to join posts of them")
+    counts = (task.composites, max(1, task.composites // 8), task.dev_composites)
+    return Split(
+        *(
+            _composites(side, shared, count, [seed, number])
+            for number, (side, count) in enumerate(zip(sides, counts, strict=True))
         )
     )
-    return Split(learn, held, test)
 
 
 def _corpus(data: Path, task: ComparedTask, index: int, seed: int) -> Split:
@@ -66,22 +67,24 @@ def _only(posts: Posts, *modalities: str) -> Posts:
     )
 
 
-def _composites(parts: Sequence[Posts], count: int, seed: Sequence[int]) -> Posts:
+def _composites(
+    parts: Sequence[Posts], names: Sequence[str], count: int, seed: Sequence[int]
+) -> Posts:
     """`count` posts a class, each of a text, a face and a voice of that class, drawn at random."""
     random = np.random.default_rng(seed)
-    shared = [name for name in parts[0].classes if all(name in part.classes for part in parts)]
-    columns: list[list[int]] = [[] for _ in parts]
-    for name in shared:
-        for column, part in zip(columns, parts, strict=True):
-            pool = np.flatnonzero(part.labels == part.classes.index(name))
-            if not len(pool):
-                raise DataError(f"no row of one corpus has the class {name}: no composites of it")
-            column.extend(_draw(pool, count, random).tolist())
     texts, images, audios = (
-        part.take(np.array(column)) for part, column in zip(parts, columns, strict=True)
+        part.take(np.concatenate([_draw(_of(part, name), count, random) for name in names]))
+        for part in parts
     )
-    labels = np.repeat(np.arange(len(shared)), count)
-    return Posts(texts.texts, images.images, audios.audios, labels, tuple(shared))
+    labels = np.repeat(np.arange(len(names)), count)
+    return Posts(texts.texts, images.images, audios.audios, labels, tuple(names))
+
+
+def _of(posts: Posts, name: str) -> Indices:
+    """The posts of one class."""
+    if name not in posts.classes:
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(posts.labels == posts.classes.index(name))
 
 
 def _draw(pool: Indices, count: int, random: np.random.Generator) -> Indices:
