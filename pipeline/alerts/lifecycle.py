@@ -85,7 +85,7 @@ class Life(msgspec.Struct):
     quiet_until: int = 0
     """End of the cool-down, epoch seconds."""
     bar: float = 0.0
-    """Strength that fires even in the cool-down."""
+    """In the cool-down fires only what is more severe than this strength."""
     muted_until: datetime | None = None
 
     @property
@@ -186,7 +186,7 @@ def _fires(life: Life, reading: Reading, strength: float, rule: Rule) -> bool:
         return False
     if strength < rule.fire or run.posts < rule.minimum_posts or math.isnan(reading.observed):
         return False
-    return reading.minute >= life.quiet_until or strength > life.bar
+    return reading.minute >= life.quiet_until or severity(strength) > severity(life.bar)
 
 
 def _fire(life: Life, reading: Reading, rule: Rule) -> Alert:

@@ -42,7 +42,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clear_after: Annotated[int, msgspec.Meta(ge=1, le=1440)] = 5
     """Minutes of calm in a row after which it is over."""
     cool_down: _Minutes = 30
-    """Minutes after that in which only a stronger spike of the series fires."""
+    """Minutes after that in which only a more severe spike of the series fires."""
     step: Annotated[int, msgspec.Meta(ge=1, le=9)] = 2
     """Severity that an alert gains before it is sent again."""
     mute: bool = False

@@ -1,0 +1,127 @@
+"""Rollups: sums that do not depend on the batches, and a clock that posts cannot push."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.rollups import (
+    OLDEST_MS,
+    SERIES,
+    SILENT_SECONDS,
+    Arrived,
+    Cell,
+    Clock,
+    Progress,
+    Rollup,
+    Source,
+    decoder,
+    roll_up,
+)
+from tests.pipeline.planted import event, events
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NOW = int(START.timestamp() * 1000)
+LATENESS, IDLE = 120_000, 5.0
+
+
+def arrived(count: int = 200) -> list[Arrived]:
+    found = list(events(START, 30, 10, tracks=("all", "games")))[:count]
+    return [Arrived(each, NOW + 3_600_000) for each in found]
+
+
+def sums(rollups: list[Rollup]) -> dict[tuple[str, int], Cell]:
+    total: dict[tuple[str, int], Cell] = {}
+    for rollup in rollups:
+        for minute, cell in rollup.minutes.items():
+            total.setdefault((rollup.track, minute), Cell()).add(cell)
+    return total
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(1, 60), min_size=1), st.integers(0, 99))
+def test_the_sums_do_not_depend_on_batches_and_order(sizes: list[int], seed: int) -> None:
+    batch = arrived()
+    whole, _ = roll_up(0, 0, len(batch), batch)
+    random.Random(seed).shuffle(batch)
+    parts: list[Rollup] = []
+    at = 0
+    while at < len(batch):
+        size = sizes[len(parts) % len(sizes)]
+        rollups, _ = roll_up(0, at, at + size - 1, batch[at : at + size])
+        parts += rollups
+        at += size
+    assert sums(parts) == sums(whole)
+
+
+def test_a_cell_counts_every_post_once_in_each_kind_of_series() -> None:
+    for cell in sums(roll_up(0, 0, 9, arrived())[0]).values():
+        parts = dict(zip(SERIES, cell.parts, strict=True))
+        for kind in ("emotion", "polarity"):
+            assert sum(n for name, n in parts.items() if name.startswith(kind)) == cell.posts
+        assert sum(cell.languages.values()) == sum(cell.platforms.values()) == cell.posts
+
+
+def test_records_come_back_as_they_were_written() -> None:
+    [rollup, _] = roll_up(3, 7, 9, arrived(5))[0]
+    for record in (rollup, Progress(partition=1, watermark=5, idle=True)):
+        assert decoder.decode(msgspec.json.encode(record)) == record
+
+
+def test_posts_of_the_future_and_of_long_ago_are_in_no_minute_and_move_nothing() -> None:
+    future = event("a:1", START + timedelta(hours=3), "joy")
+    old = event("a:2", START - timedelta(milliseconds=OLDEST_MS + 1), "joy")
+    rollups, newest = roll_up(0, 0, 1, [Arrived(future, NOW), Arrived(old, NOW)])
+    assert newest == 0
+    assert [(r.minutes, r.outside) for r in rollups] == [({}, 2)]
+    ahead = event("a:3", START + timedelta(minutes=4), "joy")
+    assert roll_up(0, 0, 0, [Arrived(ahead, NOW)])[1] == NOW, "a little ahead: as of its arrival"
+
+
+def test_cells_stay_small_whatever_names_come() -> None:
+    cell = Cell()
+    for number in range(500):
+        cell.count(msgspec.structs.replace(event("a:1", START, "joy"), platform=f"p{number}"))
+    assert len(cell.platforms) <= 33
+    assert sum(cell.platforms.values()) == 500
+
+
+def test_a_source_waits_for_late_posts_and_once_silent_for_none() -> None:
+    source = Source(0, LATENESS, IDLE, now=0.0)
+    assert source.progress(1.0, False) == Progress(partition=0, watermark=0, idle=False)
+    source.saw(NOW, 2.0)
+    source.saw(NOW - 60_000, 3.0)
+    assert source.progress(4.0, False) == Progress(
+        partition=0, watermark=NOW - LATENESS, idle=False
+    )
+    assert not source.progress(8.5, True).idle, "posts are on their way"
+    assert source.progress(8.5, False) == Progress(partition=0, watermark=NOW, idle=True)
+    assert source.progress(3.0 + SILENT_SECONDS, True).idle, "but not for ever"
+    source.saw(NOW + 1000, 900.0)
+    assert source.progress(900.0, False) == Progress(partition=0, watermark=NOW, idle=False)
+
+
+def heard(clock: Clock, partition: int, watermark: int, idle: bool = False) -> int:
+    return clock.hear(Progress(partition=partition, watermark=watermark, idle=idle))
+
+
+def test_nothing_is_complete_before_every_partition_was_heard() -> None:
+    clock = Clock(3)
+    assert heard(clock, 0, 500) == heard(clock, 1, 400) == 0
+    assert heard(clock, 2, 300) == 300
+
+
+def test_the_slowest_busy_partition_decides_and_an_idle_one_holds_nobody() -> None:
+    clock = Clock(3)
+    heard(clock, 0, 500)
+    heard(clock, 1, 400)
+    assert heard(clock, 2, 0, idle=True) == 400
+    assert heard(clock, 1, 100) == 400, "it never goes back"
+    assert heard(clock, 1, 450) == 450
+    heard(clock, 0, 500, idle=True)
+    assert heard(clock, 1, 450, idle=True) == 500, "all idle: what is known is all there is"
+    assert heard(clock, 2, 10) == 500, "one that wakes up late closes nothing and opens nothing"
