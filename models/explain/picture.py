@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 RAISES, LOWERS = "#d55e00", "#0072b2"  # orange and blue: told apart with any colour vision
 WIDTH = 8.0  # inches
 LINE = 0.34  # inches
-LINE_PIXELS = 0.94 * WIDTH * DPI
+LINE_PIXELS = 0.88 * WIDTH * DPI
 FONT_SIZE = 11
 SPACE = 8  # pixels between words
 
@@ -39,7 +39,9 @@ def draw(item: Item, prediction: Prediction, explanation: Explanation) -> tuple[
     """
     text = item.text or ""
     families = fonts()
-    lines = _lines(figure(WIDTH, 1), explanation, families) if explanation.words else []
+    lacking = missing(text, families)
+    boxes = dict.fromkeys(map(ord, lacking), "□")
+    lines = _lines(figure(WIDTH, 1), explanation, families, boxes) if explanation.words else []
     heights = {
         "shares": 0.5 + 0.3 * max(1, len(explanation.modalities)),
         "words": 0.25 + LINE * len(lines) if lines else 0.0,
@@ -65,7 +67,7 @@ def draw(item: Item, prediction: Prediction, explanation: Explanation) -> tuple[
         _picture(panels["picture"], item.image, explanation.patches)
     if explanation.moments and item.audio:
         _sound(panels["sound"], item.audio, explanation)
-    return png(fig), missing(text, families)
+    return png(fig), lacking
 
 
 def _shares(axes: "Axes", explanation: Explanation) -> None:
@@ -77,8 +79,8 @@ def _shares(axes: "Axes", explanation: Explanation) -> None:
     axes.barh(places, values, 0.6, color=colours)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_yticks(places, [f"{n} {v:+.2f}" for n, v in zip(names, values, strict=True)])
-    limit = max(0.1, *(abs(value) for value in values)) * 1.15 if values else 1.0
-    axes.set_xlim(-limit, limit)
+    axes.set_xlim(1.1 * min([-0.02, *values]), 1.1 * max([0.02, *values]))
+    axes.set_ylim(-0.6, len(names) - 0.4)
     axes.set_title(
         f"what each modality adds to the {explanation.prior:.2f} of a post that says nothing",
         loc="left",
@@ -87,7 +89,9 @@ def _shares(axes: "Axes", explanation: Explanation) -> None:
     )
 
 
-def _lines(fig: "Figure", explanation: Explanation, families: list[str]) -> list[list[Piece]]:
+def _lines(
+    fig: "Figure", explanation: Explanation, families: list[str], boxes: dict[int, str]
+) -> list[list[Piece]]:
     """The words of each line, and where they stand, in pixels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -95,7 +99,8 @@ def _lines(fig: "Figure", explanation: Explanation, families: list[str]) -> list
     lines: list[list[Piece]] = [[]]
     column, end = 0.0, 0
     for word in explanation.words or []:
-        probe = fig.text(0, 0, word.text, fontsize=FONT_SIZE, fontfamily=families)
+        shown = word.text.translate(boxes)
+        probe = fig.text(0, 0, shown, fontsize=FONT_SIZE, fontfamily=families)
         wide = probe.get_window_extent(renderer).width
         probe.remove()
         gap = SPACE if word.start > end else SPACE / 2
@@ -103,7 +108,7 @@ def _lines(fig: "Figure", explanation: Explanation, families: list[str]) -> list
             lines.append([])
             column = 0.0
         column += gap if column else 0.0
-        lines[-1].append(Piece(word.text, word.weight, column))
+        lines[-1].append(Piece(shown, word.weight, column))
         column, end = column + wide, word.end
     return lines
 
