@@ -41,9 +41,8 @@ The rows below were written by such runs, on 2 cores shared with other work.
 LEFT_OUT = """
 Trials 9 to 25 need root and Linux where they cut networks, fill disks or bound memory, and are
 skipped with a reason elsewhere. `--overload-seconds 600` and `--soak-minutes 120` are the full forms
-of 13 and 25. Not looked at: the order of the posts of one
-key (1), an item that crashes the model (6), edited posts (20), letters that can be read when they
-come back (22).
+of 13 and 25. Not looked at: letters that can be
+read when they come back (22).
 """
 
 
