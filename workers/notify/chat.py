@@ -10,6 +10,8 @@ from pipeline.notify.messages import Message
 from workers.notify.http import SEND_SECONDS
 from workers.notify.outcome import Refused, Unsure
 
+_log = logging.getLogger("apprise")
+
 
 class ChatSender:
     """Sends through one Apprise address."""
@@ -32,7 +34,7 @@ class ChatSender:
         from apprise.result import AppriseResultStatus
 
         # Apprise names addresses in what it logs, and those hold tokens.
-        logging.getLogger("apprise").propagate = False
+        _log.propagate = False
         asset = AppriseAsset(
             storage_mode=PersistentStoreMode.MEMORY,
             app_id="Weathervane",

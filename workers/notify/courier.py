@@ -35,6 +35,8 @@ from workers.notify.senders import Voice, alertmanager_sender, make_sender
 STORE_RETRY_SECONDS = 1.0
 DIGEST_CHANGES = 200
 CLOSE_SECONDS = 35.0
+IDLE_SECONDS = 60.0
+STAND_BY_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -109,11 +111,15 @@ class Courier:
         with self._changed:
             self._waiting = deque(job for job in self._waiting if job.place != place)
 
-    def close(self) -> list[Job]:
-        """Stop after the sending in hand; the jobs that are left."""
+    def stop(self) -> None:
+        """Send nothing more; the sending in hand ends by itself."""
         self._stop.set()
         with self._changed:
             self._changed.notify()
+
+    def close(self) -> list[Job]:
+        """Stop, and wait for the sending in hand; the jobs that are left."""
+        self.stop()
         self._thread.join(CLOSE_SECONDS)
         return list(self._waiting)
 
@@ -141,7 +147,7 @@ class Courier:
         with self._changed:
             while not self._stop.is_set():
                 now = time.monotonic()
-                wait = self._post_again_at - now if self._posts_again() else 60.0
+                wait = self._until_post_again(now)
                 if self._waiting:
                     pause = max(self._retry_at - now, self._bucket.wait(now))
                     if pause <= 0:
@@ -257,8 +263,10 @@ class Courier:
             job.done()
         self._tools.metrics.waiting(self.name, len(self._waiting))
 
-    def _posts_again(self) -> bool:
-        return isinstance(self.channel, Alertmanager) and self._tools.active.is_set()
+    def _until_post_again(self, now: float) -> float:
+        if not isinstance(self.channel, Alertmanager):
+            return IDLE_SECONDS
+        return self._post_again_at - now if self._tools.active.is_set() else STAND_BY_SECONDS
 
     def _post_again(self) -> None:
         """Alertmanager resolves what it does not hear of: say what is firing, three times in that.

@@ -93,6 +93,8 @@ class Notify(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._look_after()
         finally:
             for courier in self._couriers.values():
+                courier.stop()
+            for courier in self._couriers.values():
                 courier.close()
             self._commit()
 
