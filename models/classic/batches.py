@@ -1,6 +1,7 @@
 """Batches of what readers read, and the files that a suite leaves."""
 
 import csv
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.classic.fitting import Bools
-from models.classic.posts import Indices
+from models.classic.posts import Indices, Posts
 from models.classic.readers import Array, Reader
+from models.training.recipe import RecipeError
 
 Readers = Mapping[str, Reader]  # by modality
 Arrays = Mapping[str, Sequence[Array | None]]  # by modality, one entry a post
@@ -48,6 +50,23 @@ def save_weights(module: nn.Module, file: Path) -> None:
     partial = file.with_suffix(".partial")
     save_file({key: value.contiguous() for key, value in module.state_dict().items()}, partial)
     partial.replace(file)
+
+
+def mark_posts(folder: Path, parts: Sequence[Posts]) -> None:
+    """Note in a folder which posts its models learn and are scored on.
+
+    Raises RecipeError where others are noted: what is finished there would not be comparable.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for posts in parts:
+        digest.update(posts.labels.tobytes() + "\0".join(t or "" for t in posts.texts).encode())
+        sizes = [len(data or b"") for column in (posts.images, posts.audios) for data in column]
+        digest.update(np.array(sizes, np.int64).tobytes())
+    note = folder / "posts.blake2b"
+    if note.is_file() and note.read_text(encoding="ascii") != digest.hexdigest():
+        raise RecipeError(f"{folder} holds a run on other posts: name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    note.write_text(digest.hexdigest(), encoding="ascii")
 
 
 def append_log(file: Path, lines: Sequence[Sequence[object]]) -> None:

@@ -4,7 +4,8 @@ OUT/NAME.safetensors   the weights of a tower or fusion that is done
 OUT/NAME.json          its result
 OUT/log.csv            losses, one line an epoch
 
-What is done is not done again, so a run that was killed goes on with the next model.
+What is done is not done again, so a run that was killed goes on with the next model; one whose
+recipe changed is trained anew when its files are removed.
 """
 
 import time
@@ -20,7 +21,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from models.classic.batches import Readers, append_log, present, save_weights, tensors
+from models.classic.batches import Readers, append_log, mark_posts, present, save_weights, tensors
 from models.classic.family import FAMILY, Find
 from models.classic.fitting import HEAD_RATE, Pace, fit, hide, parameter_groups
 from models.classic.fusion import Batch, Ensemble, Joint, Model, Parts
@@ -82,6 +83,7 @@ class Suite:
     ) -> None:
         self.split, self.plan, self.out = split, plan, out
         self._find, self._report = find, report
+        mark_posts(out, (split.learn, split.held, split.test))
         self._watched = split.held.take(np.arange(min(WATCHED, len(split.held))))
         self._half = fastest_dtype() is torch.bfloat16
         self._trained: dict[str, Trained] = {}
@@ -118,7 +120,6 @@ class Suite:
     def trained(self, name: str) -> Trained:
         """The model of that name with its weights, which are learnt now if they were not."""
         if name not in self._trained:
-            self.out.mkdir(parents=True, exist_ok=True)
             torch.manual_seed(self.plan.seed)
             builders: dict[str, Callable[[], Trained]] = {
                 "feature-fusion": self._feature_fusion,

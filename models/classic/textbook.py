@@ -45,13 +45,17 @@ def is_textbook(recipe: Path) -> bool:
         return False
 
 
-def run_textbook(recipe: Path, data: Path, out: Path, report: Report | None = None) -> Path:
+def run_textbook(
+    recipe: Path, data: Path, out: Path, report: Report | None = None, *, resume: bool = True
+) -> Path:
     """Train all that the recipe names on the CSV files in `data`; return `out/scores.json`.
 
-    Prints a table of the scores. Models that lie finished in `out` are not trained again.
-    Raises RecipeError and DataError.
+    Prints a table of the scores. With `resume` models that lie finished in `out` are not trained
+    again; without it a folder that holds a run is refused. Raises RecipeError and DataError.
     """
     plan = _read(recipe)
+    if not resume and out.exists() and any(out.iterdir()):
+        raise RecipeError(f"{out} already holds a run: resume it, or name another folder")
     torch.set_num_threads(plan.threads)
     posts = read_csv_folder(data)
     split = split_posts(posts, plan)

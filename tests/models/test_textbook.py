@@ -103,3 +103,11 @@ def test_bad_recipes_are_refused_in_words(
     recipe.write_text(RECIPE.replace(*change))
     with pytest.raises(RecipeError, match=sentence):
         run_textbook(recipe, run / "data", tmp_path / "out", no_report)
+
+
+def test_a_folder_that_holds_another_run_is_refused(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="already holds a run"):
+        run_textbook(run / "recipe.toml", run / "data", run / "out", no_report, resume=False)
+    other = write_folder(tmp_path / "other", 60)
+    with pytest.raises(RecipeError, match="holds a run on other posts"):
+        run_textbook(run / "recipe.toml", other, run / "out", no_report)
