@@ -1,6 +1,7 @@
 """Which number format this machine multiplies fastest."""
 
 import time
+from pathlib import Path
 
 import torch
 
@@ -14,6 +15,19 @@ def fastest_dtype(device: str = "cpu") -> torch.dtype:
     times = {dtype: _seconds(dtype, device) for dtype in (torch.float32, torch.bfloat16)}
     faster = times[torch.bfloat16] < 0.8 * times[torch.float32]
     return torch.bfloat16 if faster else torch.float32
+
+
+def settled_dtype(run: Path) -> torch.dtype:
+    """The answer of `fastest_dtype`, measured once for the run in this folder and kept there.
+
+    A run that goes on must do so in the number format that it began with, even where a busy
+    machine would measure otherwise.
+    """
+    path = run / "number-format"
+    if not path.is_file():
+        path.write_text(str(fastest_dtype()).removeprefix("torch."), encoding="utf-8")
+    kept: torch.dtype = getattr(torch, path.read_text(encoding="utf-8"))
+    return kept
 
 
 def _seconds(dtype: torch.dtype, device: str) -> float:

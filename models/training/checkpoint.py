@@ -1,10 +1,11 @@
 """A training state on disk, from which a killed run goes on to the same weights.
 
-Everything is in one safetensors file, written beside its place and renamed, so that a kill
-while saving leaves the previous one whole.
+Everything is in one safetensors file, written beside its place, flushed to the disk and renamed,
+so that a kill while saving, or a loss of power, leaves the previous one whole.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -29,11 +30,27 @@ def save(
         for moment in MOMENTS if parameter in optimiser.state else ():
             tensors[f"adam/{index}/{moment}"] = optimiser.state[parameter][moment]
     tensors["random"] = torch.get_rng_state()
+    write_whole(tensors, path, {"step": str(step)})
+
+
+def write_whole(
+    tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Write a safetensors file all at once: `path` is the old one or the new one, never a part."""
     partial = path.with_suffix(".partial")
-    save_file(
-        {key: value.contiguous() for key, value in tensors.items()}, partial, {"step": str(step)}
-    )
+    save_file({key: value.contiguous() for key, value in tensors.items()}, partial, metadata)
+    _flush(partial)
     partial.replace(path)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def load(

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import nn
 
-from models.device import fastest_dtype
+from models.device import settled_dtype
 from models.release import AudioConfig
 from models.towers.audio import AudioTower
 from models.towers.audio import start_from as audio_start
@@ -23,11 +23,13 @@ from models.towers.image import start_from as image_start
 from models.towers.text import TextTower
 from models.training.assemble import train_fusion
 from models.training.audio_stage import AudioTask
+from models.training.checkpoint import write_whole
 from models.training.data import split_train
 from models.training.image_stage import ImageTask
 from models.training.loop import Task, optimise
 from models.training.progress import Report, print_scores, reporter
 from models.training.recipe import AudioRecipe, Fit, Recipe, RecipeError, find_start, read_recipe
+from models.training.steplog import StepLog
 from models.training.text_stage import TextTask
 
 STAGES: Final = ("text", "image", "audio", "fusion")
@@ -55,15 +57,15 @@ def train(
     from models.classic.textbook import is_textbook, run_textbook  # which need this package
 
     if is_textbook(recipe):
-        return run_textbook(recipe, data, out, report)
+        return run_textbook(recipe, data, out, report, resume=resume)
     plan = read_recipe(recipe)
     if not resume and any((out / stage).exists() for stage in stages):
         raise RecipeError(f"{out} already holds a run: resume it, or name another folder")
     torch.set_num_threads(plan.threads)
     if report is not None:
-        return _run(plan, data, out, stages, report)
+        return _run(plan, data, out, stages, StepLog(out, report))
     with reporter() as lines:
-        release = _run(plan, data, out, stages, lines)
+        release = _run(plan, data, out, stages, StepLog(out, lines))
     if "fusion" in stages:
         print_scores(json.loads((release / "scores.json").read_bytes()))
     return release
@@ -99,7 +101,7 @@ def train_text(plan: Recipe, data: Path, out: Path, report: Report) -> None:
         plan.seed,
         auxiliary=recipe.auxiliary,
     )
-    half = fastest_dtype() is torch.bfloat16
+    half = settled_dtype(out) is torch.bfloat16
     task = TextTask(tower, tokenizer, rows, recipe, seed=plan.seed, half=half)
     finish(task, tower, plan.text.fit, stage="text", out=out, report=report)
 
@@ -123,7 +125,7 @@ def train_audio(plan: Recipe, data: Path, out: Path, report: Report) -> None:
         else AudioTower(config)
     )
     rows, _ = split_train(data, recipe.corpora, plan.dev, plan.held_out, plan.seed)
-    half = fastest_dtype() is torch.bfloat16
+    half = settled_dtype(out) is torch.bfloat16
     task = AudioTask(tower, rows, recipe.frames_per_batch, plan.seed, half)
     finish(task, tower, recipe.fit, stage="audio", out=out, report=report)
 
@@ -145,5 +147,4 @@ def finish(
 ) -> None:
     """Run the loop to its end and write the tower's averaged weights."""
     if optimise(task, fit, out / stage, stage=stage, report=report):
-        weights = {name: value.contiguous() for name, value in tower.state_dict().items()}
-        save_file(weights, out / stage / "tower.safetensors")
+        write_whole(tower.state_dict(), out / stage / "tower.safetensors")
