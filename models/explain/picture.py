@@ -122,8 +122,10 @@ def _words(
     axes.set_axis_off()
     axes.set_xlim(0, LINE_PIXELS)
     axes.set_ylim(len(lines), 0)
-    axes.set_title("words", loc="left", fontsize=9, color=INK)
-    most = max(abs(word.weight) for word in explanation.words or []) or 1.0
+    weights = [word.weight for word in explanation.words or []]
+    most = max(abs(weight) for weight in weights) or 1.0
+    strongest = max(weights, key=abs)
+    axes.set_title(f"words: the strongest adds {strongest:+.3f}", loc="left", fontsize=9, color=INK)
     for row, line in enumerate(lines):
         for text, weight, column in line:
             strength = abs(weight) / most  # of the colour
@@ -145,6 +147,8 @@ def _words(
 
 
 def _picture(axes: "Axes", data: bytes, patches: list[list[float]]) -> None:
+    from matplotlib.colors import LinearSegmentedColormap
+
     with Image.open(io.BytesIO(data)) as opened:
         rgb = opened.convert("RGB")
     width, height = rgb.size
@@ -156,7 +160,7 @@ def _picture(axes: "Axes", data: bytes, patches: list[list[float]]) -> None:
     )
     axes.imshow(
         weights,
-        cmap="PuOr_r",
+        cmap=LinearSegmentedColormap.from_list("weights", [LOWERS, "white", RAISES]),
         vmin=-most,
         vmax=most,
         alpha=0.2 + 0.6 * np.abs(weights) / most,
@@ -166,7 +170,7 @@ def _picture(axes: "Axes", data: bytes, patches: list[list[float]]) -> None:
     axes.set_ylim(height, 0)
     axes.set_axis_off()
     axes.set_title(
-        f"picture: covering a patch takes up to {weights.max():.2f}",
+        f"picture: covering a patch takes up to {weights.max():.3f}",
         loc="left",
         fontsize=9,
         color=INK,
@@ -197,5 +201,5 @@ def _sound(axes: "Axes", data: bytes, explanation: Explanation) -> None:
     axes.spines["left"].set_color(FAINT)
     strongest = max(moment.weight for moment in found)
     axes.set_title(
-        f"sound: muting a moment takes up to {strongest:.2f}", loc="left", fontsize=9, color=INK
+        f"sound: muting a moment takes up to {strongest:.3f}", loc="left", fontsize=9, color=INK
     )
