@@ -100,8 +100,8 @@ class Progress(msgspec.Struct, tag_field="type", tag="progress", kw_only=True):
     """How far one partition of `sentiment` has come."""
 
     partition: int
-    watermark: int
-    """Epoch milliseconds: what comes is younger, but for late posts. 0 before the first post."""
+    newest: int
+    """Newest event time, epoch milliseconds; 0 where its reader has seen no post yet."""
     idle: bool
     """Nothing has come for a while: the partition holds nobody."""
 
@@ -120,18 +120,15 @@ class Arrived(NamedTuple):
 class Source:
     """How far one partition of `sentiment` has come. `now` is any steady clock, in seconds."""
 
-    def __init__(self, partition: int, lateness_ms: int, idle_seconds: float, now: float) -> None:
+    def __init__(self, partition: int, idle_seconds: float, now: float) -> None:
         self.partition = partition
-        self._lateness_ms = lateness_ms
         self._idle_seconds = idle_seconds
         self._newest = 0
-        self._watermark = 0
         self._busy_at = now
 
     def saw(self, newest_ms: int, now: float) -> None:
         """Posts came, the newest of them of this event time."""
         self._newest = max(self._newest, newest_ms)
-        self._watermark = max(self._watermark, self._newest - self._lateness_ms)
         self._busy_at = now
 
     def silent(self, now: float) -> bool:
@@ -139,35 +136,50 @@ class Source:
         return now - self._busy_at >= self._idle_seconds
 
     def progress(self, now: float, waiting: bool) -> Progress:
-        """Where it stands; `waiting` says whether posts are on their way through earlier stages.
-
-        Once idle, the lateness is waived: nothing older is to come.
-        """
+        """Where it stands; `waiting` says whether posts are on their way through earlier stages."""
         idle = self.silent(now) and (not waiting or now - self._busy_at >= SILENT_SECONDS)
-        if idle:
-            self._watermark = max(self._watermark, self._newest)
-        return Progress(partition=self.partition, watermark=self._watermark, idle=idle)
+        return Progress(partition=self.partition, newest=self._newest, idle=idle)
+
+
+class Heard(msgspec.Struct):
+    """What is known of one partition of `sentiment`; times in epoch milliseconds."""
+
+    newest: int = 0
+    watermark: int = 0
+    """What comes is younger, but for late posts."""
+    idle: bool = False
 
 
 class Clock:
-    """The event time up to which all of `sentiment` has been counted."""
+    """The event time up to which all of `sentiment` has been counted.
 
-    def __init__(self, sources: int) -> None:
-        """`sources` partitions: until each of them was heard, nothing is complete."""
-        self._sources = sources
-        self._heard: dict[int, Progress] = {}
+    `sources` partitions: until each of them was heard, nothing is complete. `heard` is what an
+    earlier clock knew; that a partition was idle then says nothing about now.
+    """
+
+    def __init__(
+        self, sources: int, lateness_ms: int, heard: dict[int, Heard] | None = None
+    ) -> None:
+        self._sources, self._lateness_ms = sources, lateness_ms
+        self.heard = heard or {}
+        for each in self.heard.values():
+            each.idle = False
         self.complete = 0
         """Epoch milliseconds; only ever more."""
 
     def hear(self, progress: Progress) -> int:
-        """Take note of a partition; what is complete now."""
-        before = self._heard.get(progress.partition)
-        if before is not None and before.watermark > progress.watermark:
-            progress = msgspec.structs.replace(progress, watermark=before.watermark)
-        self._heard[progress.partition] = progress
-        if len(self._heard) >= self._sources:
-            busy = [each.watermark for each in self._heard.values() if not each.idle]
-            known = min(busy) if busy else max(each.watermark for each in self._heard.values())
+        """Take note of a partition; what is complete now.
+
+        Once it is idle, the lateness is waived: nothing older is to come.
+        """
+        source = self.heard.setdefault(progress.partition, Heard())
+        source.newest = max(source.newest, progress.newest)
+        source.idle = progress.idle
+        sure = source.newest - (0 if source.idle else self._lateness_ms)
+        source.watermark = max(source.watermark, sure)
+        if len(self.heard) >= self._sources:
+            busy = [each.watermark for each in self.heard.values() if not each.idle]
+            known = min(busy) if busy else max(each.watermark for each in self.heard.values())
             self.complete = max(self.complete, known)
         return self.complete
 

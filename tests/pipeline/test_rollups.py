@@ -16,6 +16,7 @@ from pipeline.rollups import (
     Arrived,
     Cell,
     Clock,
+    Heard,
     Progress,
     Rollup,
     Source,
@@ -26,7 +27,7 @@ from tests.pipeline.planted import event, events
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOW = int(START.timestamp() * 1000)
-LATENESS, IDLE = 120_000, 5.0
+IDLE = 5.0
 
 
 def arrived(count: int = 200) -> list[Arrived]:
@@ -68,7 +69,7 @@ def test_a_cell_counts_every_post_once_in_each_kind_of_series() -> None:
 
 def test_records_come_back_as_they_were_written() -> None:
     [rollup, _] = roll_up(3, 7, 9, arrived(5))[0]
-    for record in (rollup, Progress(partition=1, watermark=5, idle=True)):
+    for record in (rollup, Progress(partition=1, newest=5, idle=True)):
         assert decoder.decode(msgspec.json.encode(record)) == record
 
 
@@ -90,38 +91,47 @@ def test_cells_stay_small_whatever_names_come() -> None:
     assert sum(cell.platforms.values()) == 500
 
 
-def test_a_source_waits_for_late_posts_and_once_silent_for_none() -> None:
-    source = Source(0, LATENESS, IDLE, now=0.0)
-    assert source.progress(1.0, False) == Progress(partition=0, watermark=0, idle=False)
+def test_a_source_is_idle_once_silent_unless_posts_are_on_their_way() -> None:
+    source = Source(0, IDLE, now=0.0)
+    assert source.progress(1.0, False) == Progress(partition=0, newest=0, idle=False)
     source.saw(NOW, 2.0)
     source.saw(NOW - 60_000, 3.0)
-    assert source.progress(4.0, False) == Progress(
-        partition=0, watermark=NOW - LATENESS, idle=False
-    )
+    assert source.progress(4.0, False) == Progress(partition=0, newest=NOW, idle=False)
     assert not source.progress(8.5, True).idle, "posts are on their way"
-    assert source.progress(8.5, False) == Progress(partition=0, watermark=NOW, idle=True)
+    assert source.progress(8.5, False).idle
     assert source.progress(3.0 + SILENT_SECONDS, True).idle, "but not for ever"
     source.saw(NOW + 1000, 900.0)
-    assert source.progress(900.0, False) == Progress(partition=0, watermark=NOW, idle=False)
+    assert not source.progress(900.0, False).idle
 
 
-def heard(clock: Clock, partition: int, watermark: int, idle: bool = False) -> int:
-    return clock.hear(Progress(partition=partition, watermark=watermark, idle=idle))
+def heard(clock: Clock, partition: int, newest: int, idle: bool = False) -> int:
+    return clock.hear(Progress(partition=partition, newest=newest, idle=idle))
 
 
 def test_nothing_is_complete_before_every_partition_was_heard() -> None:
-    clock = Clock(3)
+    clock = Clock(3, 100)
     assert heard(clock, 0, 500) == heard(clock, 1, 400) == 0
-    assert heard(clock, 2, 300) == 300
+    assert heard(clock, 2, 300) == 200
 
 
 def test_the_slowest_busy_partition_decides_and_an_idle_one_holds_nobody() -> None:
-    clock = Clock(3)
-    heard(clock, 0, 500)
-    heard(clock, 1, 400)
+    clock = Clock(3, 100)
+    heard(clock, 0, 600)
+    heard(clock, 1, 500)
     assert heard(clock, 2, 0, idle=True) == 400
     assert heard(clock, 1, 100) == 400, "it never goes back"
-    assert heard(clock, 1, 450) == 450
-    heard(clock, 0, 500, idle=True)
-    assert heard(clock, 1, 450, idle=True) == 500, "all idle: what is known is all there is"
-    assert heard(clock, 2, 10) == 500, "one that wakes up late closes nothing and opens nothing"
+    assert heard(clock, 1, 550) == 450
+    heard(clock, 0, 600, idle=True)
+    assert heard(clock, 1, 0, idle=True) == 600, "all idle: what is known is all there is"
+    assert heard(clock, 2, 10) == 600, "one that wakes up late closes nothing and opens nothing"
+
+
+def test_a_restored_clock_waits_to_hear_who_is_idle() -> None:
+    clock = Clock(2, 100)
+    heard(clock, 0, 900)
+    heard(clock, 1, 500, idle=True)
+    kept = msgspec.msgpack.decode(msgspec.msgpack.encode(clock.heard), type=dict[int, Heard])
+    again = Clock(2, 100, kept)
+    assert heard(again, 0, 0) == 500, "the other may have woken meanwhile"
+    assert heard(again, 1, 0, idle=True) == 800
+    assert heard(again, 0, 0, idle=True) == 900, "the newest is remembered"

@@ -148,7 +148,9 @@ class Monitoring:
         """What the monitors have counted, by track, as their table says."""
         newest = {m.key().decode(): m.value() for m in self.read(MONITOR_TABLES[0])}
         return {
-            track: msgspec.msgpack.decode(value, type=Counts) for track, value in newest.items()
+            track: msgspec.msgpack.decode(value, type=Counts)
+            for track, value in newest.items()
+            if not track.startswith("\0")
         }
 
     def from_the_beginning(self) -> None:

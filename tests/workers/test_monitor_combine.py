@@ -28,7 +28,7 @@ class Read:
     partition: int
     offset: int
     value: bytes | None
-    timestamp: int = NOW_MS
+    timestamp: int = NOW_MS + 600_000
     topic: str = SENTIMENT
     key: bytes | None = b"key"
     headers: Headers = field(default_factory=list)
@@ -42,7 +42,6 @@ class Bench:
         self.assigned = set(assigned)
         self.waiting: set[int] = set()
         self.combine = Combine(
-            lateness_ms=60_000,
             idle_seconds=5.0,
             targets=3,
             assigned=lambda: self.assigned,
@@ -105,8 +104,8 @@ def test_nonsense_is_a_dead_letter_and_neither_tombstones_nor_edits_count() -> N
 def test_progress_is_told_when_its_minute_changes_and_as_a_heartbeat() -> None:
     bench = Bench()
     first = bench.progress(bench.combine([read(0, 1, 0)]))
-    assert first[0] == Progress(partition=0, watermark=NOW_MS - 60_000, idle=False)
-    assert first[1] == Progress(partition=1, watermark=0, idle=False)
+    assert first[0] == Progress(partition=0, newest=NOW_MS, idle=False)
+    assert first[1] == Progress(partition=1, newest=0, idle=False)
     assert bench.progress(bench.combine([read(0, 2, 1)])) == {}
     assert set(bench.progress(bench.combine([read(0, 3, 61)]))) == {0}
     bench.now += 1
@@ -127,11 +126,12 @@ def test_a_silent_partition_is_idle_unless_posts_are_on_their_way() -> None:
     bench.waiting = set()
     bench.now += 6
     told = bench.progress(bench.combine.pause())
-    assert told[0] == Progress(partition=0, watermark=NOW_MS, idle=True)
+    assert told[0] == Progress(partition=0, newest=NOW_MS, idle=True)
 
 
 def test_a_flood_after_silence_wakes_every_partition_that_has_part_of_it() -> None:
     bench = Bench()
+    bench.combine.pause()
     bench.now += 10
     assert all(each.idle for each in bench.progress(bench.combine.pause()).values())
     bench.waiting = {1}
@@ -147,4 +147,4 @@ def test_a_partition_that_is_anothers_now_is_spoken_for_no_more() -> None:
     assert set(bench.progress(bench.combine.pause())) == {1}
     bench.assigned = {0, 1}
     told = bench.progress(bench.combine.pause())
-    assert told[0] == Progress(partition=0, watermark=0, idle=False), "it begins anew"
+    assert told[0] == Progress(partition=0, newest=0, idle=False), "it begins anew"

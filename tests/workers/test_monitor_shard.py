@@ -18,7 +18,7 @@ from workers.monitor.shard import Shard, Step
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTES, SPIKE = 165, 120
-SOURCES = 2
+SOURCES, LATENESS_MS = 2, 60_000
 RULES = Rules()
 STEPS = ("taken", "published", "watches", "counts", "acknowledged")
 
@@ -32,7 +32,7 @@ def log(seed: int) -> list[Record]:
     ]
     records: list[Record] = []
     for source in range(SOURCES):
-        records.append(Progress(partition=source, watermark=0, idle=False))
+        records.append(Progress(partition=source, newest=0, idle=False))
     at = [0] * SOURCES
     for minute in range(0, MINUTES, 3):
         end = START + timedelta(minutes=minute + 3)
@@ -46,10 +46,10 @@ def log(seed: int) -> list[Record]:
             rollups, newest = roll_up(source, at[source], at[source] + len(mine) - 1, mine)
             at[source] += len(mine) + 1
             records += rollups
-            records.append(Progress(partition=source, watermark=newest - 60_000, idle=False))
+            records.append(Progress(partition=source, newest=newest, idle=False))
     for source in range(SOURCES):
-        watermark = int((START + timedelta(minutes=MINUTES)).timestamp() * 1000)
-        records.append(Progress(partition=source, watermark=watermark, idle=True))
+        end_ms = int((START + timedelta(minutes=MINUTES)).timestamp() * 1000)
+        records.append(Progress(partition=source, newest=end_ms, idle=True))
     return records
 
 
@@ -60,16 +60,14 @@ class World:
     records: list[Record]
     counts: dict[str, bytes] = field(default_factory=dict)
     watches: dict[str, bytes] = field(default_factory=dict)
+    clock: bytes | None = None
     committed: int = 0
     published: list[Alert] = field(default_factory=list)
 
     def process(self, dice: random.Random, crashes: float) -> None:
         """One life of a monitor: it ends with the log, or at a random step of a random batch."""
-        shard = Shard.restored(SOURCES, self.counts, self.watches)
-        # Progress is told again to every new process.
-        for record in self.records[: self.committed]:
-            if isinstance(record, Progress):
-                shard._clock.hear(record)
+        shard = Shard(SOURCES, LATENESS_MS, self.clock)
+        shard.restore(self.counts, self.watches)
         at = self.committed
         while at < len(self.records):
             size = dice.randrange(1, 12)
@@ -86,6 +84,7 @@ class World:
             if dies == "watches":
                 return
             self.counts |= {track: shard.counts(track) for track in step.counted}
+            self.clock = shard.clock()
             if dies == "counts":
                 return
             at += size
@@ -143,8 +142,7 @@ def test_a_log_that_is_read_again_from_its_beginning_publishes_nothing(undisturb
         undisturbed.records,
         dict(undisturbed.counts),
         dict(undisturbed.watches),
-        0,
-        list(undisturbed.published),
+        published=list(undisturbed.published),
     )
     world.process(random.Random(0), 0.0)
     assert world.published == undisturbed.published
@@ -155,7 +153,7 @@ def test_a_log_that_is_read_again_from_its_beginning_publishes_nothing(undisturb
 
 
 def test_a_command_for_a_track_that_nobody_knows_changes_nothing() -> None:
-    shard, step = Shard(1), Step()
+    shard, step = Shard(1, 0), Step()
     given = AlertCommand(alert="x", track="none", action="mute", by="mei", at=START)
     shard.command(given, step)
     assert step == Step()

@@ -29,7 +29,6 @@ class Combine:
     """The transform of `sentiment`, and what it says in pauses.
 
     Args:
-        lateness_ms: how much older than the newest a post may be.
         idle_seconds: silence after which a partition holds nobody.
         targets: partitions of `rollups`.
         assigned: the partitions of `sentiment` that are this member's now.
@@ -40,7 +39,6 @@ class Combine:
     def __init__(
         self,
         *,
-        lateness_ms: int,
         idle_seconds: float,
         targets: int,
         assigned: Callable[[], Collection[int]],
@@ -48,7 +46,7 @@ class Combine:
         telemetry: Telemetry,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._lateness_ms, self._idle_seconds = lateness_ms, idle_seconds
+        self._idle_seconds = idle_seconds
         self._targets = targets
         self._assigned = assigned
         self._on_their_way = waiting
@@ -111,9 +109,7 @@ class Combine:
             self._told.pop(partition, None)
         for partition in assigned:
             if partition not in self._sources:
-                self._sources[partition] = Source(
-                    partition, self._lateness_ms, self._idle_seconds, now
-                )
+                self._sources[partition] = Source(partition, self._idle_seconds, now)
 
     def _look(self) -> None:
         if any(source.silent(self._clock()) for source in self._sources.values()):
@@ -131,7 +127,7 @@ class Combine:
                 continue
             self._told[partition] = now, progress
             value = encoder.encode(progress)
-            headers = _headers("progress", f"{partition}:{progress.watermark}", [])
+            headers = _headers("progress", f"{partition}:{progress.newest}", [])
             answers += [
                 Outgoing(ROLLUPS, None, value, headers, partition=target)
                 for target in range(self._targets)
@@ -141,7 +137,7 @@ class Combine:
 
 def _same(told: Progress, now: Progress) -> bool:
     """Whether a reader who acts on whole minutes learns nothing from the second."""
-    return (told.watermark // 60_000, told.idle) == (now.watermark // 60_000, now.idle)
+    return (told.newest // 60_000, told.idle) == (now.newest // 60_000, now.idle)
 
 
 def _rollup(rollup: Rollup, parent: Headers) -> Outgoing:

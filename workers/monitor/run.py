@@ -67,14 +67,16 @@ def run(settings: Settings, port: int) -> None:
         counts = _partitions(settings)
         targets, sources = counts[ROLLUPS], counts[SENTIMENT]
         ledger = stack.enter_context(closing(Ledger.open(settings)))
+        ledger.catch_up()
         letters = stack.enter_context(closing(producer(settings)))
         store = Store(stack.enter_context(closing(connect(settings.redis))))
-        posts = stack.enter_context(closing(PostReader(settings)))
+        posts = stack.enter_context(closing(PostReader(settings, cached=100)))
         app = make_app(settings, stack.enter_context(tempfile.TemporaryDirectory()))
         series = Series(
             app,
             partitions=targets,
             sources=sources,
+            lateness_ms=int(settings.monitor_lateness_seconds * 1000),
             rules=rules,
             ledger=ledger,
             witness=Witness(store, posts),
@@ -130,7 +132,6 @@ def _combining(
     ):
         source.subscribe([SENTIMENT])
         combine = Combine(
-            lateness_ms=int(settings.monitor_lateness_seconds * 1000),
             idle_seconds=settings.monitor_idle_seconds,
             targets=targets,
             assigned=lambda: {place.partition for place in source.assignment()},

@@ -30,7 +30,7 @@ from pipeline.telemetry import STALLED_SECONDS, Telemetry
 from pipeline.topics import ALERT_COMMANDS, ROLLUPS
 from workers.monitor.ledger import Ledger
 from workers.monitor.shard import Shard, Step
-from workers.monitor.streams import make_table
+from workers.monitor.streams import clock_key, make_table
 
 BATCH = 500
 WITHIN = 0.2
@@ -65,6 +65,7 @@ class Series:
         app: not started yet; agents and tables are added to it.
         partitions: of `rollups`, `alerts.commands` and the tables.
         sources: partitions of `sentiment`.
+        lateness_ms: how much older than the newest a post may be.
         failed: called once with what made it impossible to go on.
     """
 
@@ -74,6 +75,7 @@ class Series:
         *,
         partitions: int,
         sources: int,
+        lateness_ms: int,
         rules: RuleFile,
         ledger: Ledger,
         witness: Completer,
@@ -82,7 +84,7 @@ class Series:
         failed: Callable[[BaseException], None],
     ) -> None:
         self._app = app
-        self._sources = sources
+        self._sources, self._lateness_ms = sources, lateness_ms
         self._rules = rules
         self._ledger, self._witness, self._letters = ledger, witness, letters
         self._telemetry = telemetry
@@ -140,6 +142,7 @@ class Series:
             self._assigned = 0
 
     async def _begin(self, app: Any, assigned: Any, **kwargs: Any) -> None:
+        await self._forget(app, assigned)
         self._assigned = sum(place.topic == ROLLUPS for place in assigned)
         self.progressed = time.monotonic()
 
@@ -164,21 +167,25 @@ class Series:
         self.progressed = time.monotonic()
 
     def _restored(self, partition: int) -> Shard:
-        mine: list[dict[str, bytes]] = []
-        for table in (self._counts, self._watches):
-            found = {
-                key.decode(): value
+        counts, watches = (
+            {
+                key: value
                 for key, value in table.items()
                 if table.partition_for_key(key) == partition
             }
-            mine.append(found)
-        log.info("rollups-%d: %d tracks", partition, len(mine[0]))
-        return Shard.restored(self._sources, *mine)
+            for table in (self._counts, self._watches)
+        )
+        shard = Shard(self._sources, self._lateness_ms, counts.pop(clock_key(partition), None))
+        shard.restore(*({key.decode(): each[key] for key in each} for each in (counts, watches)))
+        log.info("rollups-%d: %d tracks", partition, len(shard.tracks))
+        return shard
 
     def _take(self, records: Sequence[Consumed]) -> Step:
         """Step 1."""
         step, rules = Step(), self._rules.current()
         for record in records:
+            # Closing the minutes of many hours takes its time, and is no standstill.
+            self.progressed = time.monotonic()
             try:
                 self._take_one(record, rules, step)
             except UNDECODABLE as error:
@@ -220,6 +227,9 @@ class Series:
         await self._watches.written()
         for track in step.counted:
             self._counts[track.encode()] = owners[track].counts(track)
+        if step.heard:
+            for partition, shard in self._shards.items():
+                self._counts[clock_key(partition)] = shard.clock()
         await self._counts.written()
 
     def _letter(self, record: Record, error: Exception) -> None:

@@ -11,10 +11,11 @@ from pipeline.alerts.alert import Alert, AlertCommand
 from pipeline.alerts.rules import Rules
 from pipeline.alerts.track import Counts, TrackMonitor, Watch
 from pipeline.buckets import MINUTE
-from pipeline.rollups import Clock, Progress, Record
+from pipeline.rollups import Clock, Heard, Progress, Record
 
 _counts = msgspec.msgpack.Decoder(Counts)
 _watches = msgspec.msgpack.Decoder(Watch)
+_heard = msgspec.msgpack.Decoder(dict[int, Heard])
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -27,30 +28,31 @@ class Step:
     """Tracks whose counts are another."""
     judged: set[str] = field(default_factory=set)
     """Tracks whose watch is another as well."""
+    heard: bool = False
+    """Whether the clock knows more."""
     repeats: int = 0
 
 
 class Shard:
-    """The tracks of one partition. `sources` is the number of partitions of `sentiment`."""
+    """The tracks of one partition, in event time.
 
-    def __init__(self, sources: int) -> None:
-        self._clock = Clock(sources)
+    Args:
+        sources: the number of partitions of `sentiment`.
+        lateness_ms: how much older than the newest a post may be.
+        clock: as an earlier shard has kept it.
+    """
+
+    def __init__(self, sources: int, lateness_ms: int, clock: bytes | None = None) -> None:
+        heard = None if clock is None else _heard.decode(clock)
+        self._clock = Clock(sources, lateness_ms, heard)
         self._tracks: dict[str, TrackMonitor] = {}
 
-    @classmethod
-    def restored(
-        cls, sources: int, counts: Mapping[str, bytes], watches: Mapping[str, bytes]
-    ) -> Shard:
-        """A shard as its tables say, by track.
-
-        Its clock is heard again: every partition tells its progress a few times a minute.
-        """
-        shard = cls(sources)
+    def restore(self, counts: Mapping[str, bytes], watches: Mapping[str, bytes]) -> None:
+        """Take over the tracks as their tables have kept them."""
         for track, value in counts.items():
             kept = watches.get(track)
             watch = None if kept is None else _watches.decode(kept)
-            shard._tracks[track] = TrackMonitor(track, _counts.decode(value), watch)
-        return shard
+            self._tracks[track] = TrackMonitor(track, _counts.decode(value), watch)
 
     @property
     def tracks(self) -> Mapping[str, TrackMonitor]:
@@ -65,6 +67,7 @@ class Shard:
     def take(self, record: Record, rules: Rules, into: Step) -> None:
         """Take in the next record of the partition."""
         if isinstance(record, Progress):
+            into.heard = True
             self._close(self._clock.hear(record), rules, into)
             return
         monitor = self._tracks.get(record.track)
@@ -87,6 +90,10 @@ class Shard:
         """Take over the alerts as they were published."""
         for alert in published:
             self._tracks[alert.track].adopt(alert)
+
+    def clock(self) -> bytes:
+        """What is known of the partitions of `sentiment`."""
+        return _encoder.encode(self._clock.heard)
 
     def counts(self, track: str) -> bytes:
         """The counts of a track, as their table keeps them."""

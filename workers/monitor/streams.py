@@ -24,6 +24,8 @@ from pipeline.topics import MAX_RECORD_BYTES, MONITOR
 
 _WRITE_SECONDS = 30.0
 _partitioner = DefaultPartitioner()
+_CLOCK = b"\0clock:"
+"""No track's name begins like this."""
 
 
 class _CommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -56,6 +58,8 @@ class KeptTable(faust.Table):  # type: ignore[misc]
         Faust takes it from the record in hand, which a batch does not have, or asks a client that
         knows nothing of a topic before its first write.
         """
+        if key.startswith(_CLOCK):
+            return int(key.removeprefix(_CLOCK))
         every = list(range(self.partitions))
         return int(_partitioner(key, every, every))
 
@@ -74,6 +78,11 @@ class KeptTable(faust.Table):  # type: ignore[misc]
         sent, self._sent = self._sent, []
         if sent:
             await asyncio.wait_for(asyncio.gather(*sent), _WRITE_SECONDS)
+
+
+def clock_key(partition: int) -> bytes:
+    """The key under which a partition keeps its clock."""
+    return _CLOCK + b"%d" % partition
 
 
 def make_app(settings: Settings, datadir: str) -> faust.App:
