@@ -80,7 +80,7 @@ WORDS: dict[Language, dict[str, str]] = {
         "platforms": "平台：{parts}",
         "conflict": "文字、图片、声音常不一致（{conflict}）：请先阅读原帖。",
         "link": "帖子与图表：{link}",
-        "digest": "{count} 条警报",
+        "digest": "{count} 条告警",
         "more": "……另有 {count} 条：{link}",
         "test": "【测试】",
         "test_note": "这是渠道测试，并无事件发生。",

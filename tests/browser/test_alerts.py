@@ -35,7 +35,7 @@ def spike(track: str, name: str, **changes: Any) -> Alert:
     """An alert whose exemplars are posts of `day`."""
     exemplars = tuple(f"{track}:spike{n}" for n in range(3))
     evidence = msgspec.structs.replace(an_alert().evidence, exemplars=exemplars)
-    return an_alert(f"{track}-{name}", track=track, evidence=evidence, **changes)
+    return an_alert(f"{track}-{name}", **({"track": track, "evidence": evidence} | changes))
 
 
 def day(track: str) -> list[Written]:
@@ -51,9 +51,7 @@ def day(track: str) -> list[Written]:
             posts.append(Written(f"{track}:{minute}:{n}", "a post", at, emotion, tracks))
     said = ["Free espresso all day!", "今天的咖啡免费，太开心了", "Best coffee day ever #coffeeday"]
     posts += [
-        Written(
-            f"{track}:spike{n}", words, ONSET_MINUTE + 4, "joy", tracks, url="https://e.org/p"
-        )
+        Written(f"{track}:spike{n}", words, ONSET_MINUTE + 4, "joy", tracks, url="https://e.org/p")
         for n, words in enumerate(said)
     ]
     return posts

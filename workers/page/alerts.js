@@ -23,6 +23,8 @@ export class AlertPanel {
     this.rows = new Map(); // id → [what it shows, element]
     this.pending = new Map(); // id → "asked" or "silent": a command that is not answered yet
     this.failure = null;
+    this.read = false; // whether the alerts of the track have been read
+    this.linked = false; // whether the alert that the address names was brought into view
     this.all = false;
     parts.more.addEventListener("click", () => {
       this.all = !this.all;
@@ -32,7 +34,10 @@ export class AlertPanel {
 
   /** Read the alerts of a track; `open` is the id of the one that is shown in full. */
   async load(track, open) {
-    if (track !== this.track) this.alerts.clear();
+    if (track !== this.track) {
+      this.alerts.clear();
+      this.read = false;
+    }
     this.track = track;
     this.open = open;
     const query = new URLSearchParams({ limit: 100 });
@@ -41,15 +46,16 @@ export class AlertPanel {
       const { alerts } = await read(`/api/v1/alerts?${query}`);
       if (track !== this.track) return;
       for (const alert of alerts) this.#take(alert);
-      if (open && !this.alerts.has(open)) this.#take((await read(`/api/v1/alerts/${encodeURIComponent(open)}`)).alert);
       this.failure = null;
+      this.read = true;
+      if (open && !this.alerts.has(open)) await this.#find(open);
     } catch (error) {
       if (track !== this.track) return;
       this.failure = error.message;
     }
     this.show();
-    if (open && !this.seen) document.getElementById(`alert-${open}`)?.scrollIntoView({ block: "center" });
-    this.seen = true;
+    if (open && !this.linked) document.getElementById(`alert-${open}`)?.scrollIntoView({ block: "center" });
+    this.linked = true;
   }
 
   /** Take in a state that the stream brought. */
@@ -76,7 +82,8 @@ export class AlertPanel {
     const again = focused && `[data-alert="${CSS.escape(focused.alert ?? "")}"][data-do="${focused.do}"]`;
     const rows = shown.map((alert) => this.#row(alert));
     if (!shown.some((alert) => !isOver(alert))) {
-      const sentence = this.failure ? t("alerts.failed", { error: this.failure }) : t("alerts.none");
+      const calm = this.read ? t("alerts.none") : t("alerts.reading");
+      const sentence = this.failure ? t("alerts.failed", { error: this.failure }) : calm;
       rows.unshift(el("li", { class: "quiet" }, sentence));
     }
     list.replaceChildren(...rows);
@@ -103,6 +110,12 @@ export class AlertPanel {
     this.alerts.set(alert.id, alert);
     this.pending.delete(alert.id);
     return true;
+  }
+
+  /** Read one that is older than those in the list; a link may be older than what is kept. */
+  async #find(id) {
+    const response = await fetch(`/api/v1/alerts/${encodeURIComponent(id)}`);
+    if (response.ok) this.#take((await response.json()).alert);
   }
 
   /** Ask the monitor; its answer comes through the stream as the next state of the alert. */

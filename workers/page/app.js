@@ -15,6 +15,7 @@ window.trustedTypes?.createPolicy("default", { createHTML: (markup) => (markup =
 const SPANS = { "1h": 3600, "6h": 21600, "24h": 86400, all: null };
 const POSTS_EVERY_MS = 4000;
 const BEHIND_RECORDS = 500;
+const REVEAL_MS = 3000;
 
 const byId = (id) => document.getElementById(id);
 const chosen = choicesOfAddress();
@@ -80,7 +81,13 @@ function onSnapshot(snapshot) {
   if (!trackKnown(chosen.track)) readTracks();
   refreshPostsSoon();
   // What changed while the stream was away is not told again.
-  alerts.load(chosen.track, chosen.alert);
+  alerts.load(chosen.track, chosen.alert).then(reveal);
+  draw();
+}
+
+/** Show what stands below the alerts; without an answer about them, after a while all the same. */
+function reveal() {
+  delete byId("main").dataset.alerts;
   draw();
 }
 
@@ -133,7 +140,7 @@ function drawNow() {
   const filter = byId("clear-filter");
   filter.hidden = chosen.emotion === null;
   if (chosen.emotion) filter.textContent = t("posts.filter", { emotion: emotionName(chosen.emotion) });
-  document.querySelector("main").setAttribute("aria-busy", String(!live));
+  byId("main").setAttribute("aria-busy", String(!live || "alerts" in byId("main").dataset));
   if (!live) return;
   const view = { ...live, sum: live.series.sum(), range: chosen.range };
   showHeadline(view);
@@ -228,5 +235,6 @@ function wire() {
 }
 
 wire();
+setTimeout(reveal, REVEAL_MS);
 await setLanguage(preferredLanguage(), false);
 if (!document.hidden) listen();
