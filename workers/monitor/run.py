@@ -62,6 +62,8 @@ def run(settings: Settings, port: int) -> None:
         WeathervaneError: a setting is wrong, a topic is missing, or Kafka does not answer.
     """
     with worker(MONITOR, settings, port) as (telemetry, signalled), ExitStack() as stack:
+        for noisy in ("faust", "aiokafka", "mode"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
         stop = Stop(signalled)
         rules = RuleFile(settings.rules)
         counts = _partitions(settings)
