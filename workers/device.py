@@ -22,7 +22,8 @@ from models.prepare import Prepared
 from pipeline.errors import WeathervaneError
 from workers.local.launch import die_with_parent
 
-LOAD_SECONDS = 120
+LOAD_SECONDS = 600
+"""Loading takes seconds; with thirty processes on two cores, 120 s were seen not to be enough."""
 PART_COST = 8192
 """Work in one message to the process, in tokens of text: 5 s on a slow core without bfloat16."""
 _STOP_SECONDS = 5
@@ -44,7 +45,7 @@ class Device:
         on_state: Callable[[bool], None] = lambda ready: None,
         memory_mib: int | None = None,
     ) -> None:
-        """`on_state` is told whether there is a process that answers, whenever that changes.
+        """`on_state` is told whether there is a process that answers, with each of its answers.
 
         `memory_mib` bounds what the process may take beyond the loaded model, on a processor.
         """
@@ -81,7 +82,12 @@ class Device:
         )
         self._process.start()
         theirs.close()
-        answer = self._receive(LOAD_SECONDS)
+        try:
+            answer = self._receive(LOAD_SECONDS)
+        except DeviceLost:
+            # It ignores SIGTERM, with which multiprocessing would wait for it at exit.
+            self.close()
+            raise
         if isinstance(answer, str):
             self.model = answer
             self._on_state(True)
@@ -170,6 +176,7 @@ class Device:
         answer = self._receive(self._timeout)
         if not isinstance(answer, list) or len(answer) != len(batch):
             raise DeviceLost("the device process answered something else than was asked")
+        self._on_state(True)
         return answer
 
     def _receive(self, seconds: float) -> Any:
