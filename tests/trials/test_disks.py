@@ -20,6 +20,7 @@ BACK_SECONDS = 180
 RATE = 40.0
 
 
+@pytest.mark.environment(DEVICE_TIMEOUT_SECONDS=120)
 def test_trial_24_disk_full(trial: Trial) -> None:
     """The disk under Redis, then the one under Kafka, is filled while posts flow, for 20 s each."""
     _redis(trial)

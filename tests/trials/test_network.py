@@ -57,6 +57,7 @@ class Link:
                 _run(*(part.format("delete") for part in end))
 
 
+@pytest.mark.environment(DEVICE_TIMEOUT_SECONDS=120)
 def test_trial_11_cut_off(trial: Trial) -> None:
     """Ingest, infer and aggregate lose the broker for 60 s: both ways, only to it, only from it."""
     portion = max(1, trial.posts // 12)

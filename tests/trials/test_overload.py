@@ -34,7 +34,7 @@ ROOM = 96 * MEBIBYTE
 LAG_SECONDS = 10
 
 
-@pytest.mark.environment(DEVICE_MEMORY_MIB=12, BATCH_RECORDS=120)
+@pytest.mark.environment(DEVICE_MEMORY_MIB=12, BATCH_RECORDS=120, DEVICE_TIMEOUT_SECONDS=120)
 def test_trial_9_out_of_memory(trial: Trial) -> None:
     """The model gets 12 MiB: batches of texts that do not fit, and sound that never does."""
     count = max(240, trial.posts // 3)
@@ -62,7 +62,7 @@ def _sound(number: int) -> dict[str, Any]:
     return post(0, id=f"weathervane:sound-{number}", text="listen", media=[media])
 
 
-@pytest.mark.environment(BATCH_RECORDS=50)
+@pytest.mark.environment(BATCH_RECORDS=50, DEVICE_TIMEOUT_SECONDS=120)
 def test_trial_13a_overload_waits(trial: Trial, pytestconfig: pytest.Config) -> None:
     """5× the capacity of infer, in a memory cgroup; the posts wait."""
     seconds = float(pytestconfig.getoption("overload_seconds"))
@@ -78,7 +78,11 @@ def test_trial_13a_overload_waits(trial: Trial, pytestconfig: pytest.Config) -> 
 
 
 @pytest.mark.environment(
-    BATCH_RECORDS=50, OVERLOAD="shed", OVERLOAD_START_SECONDS=5, OVERLOAD_FULL_SECONDS=40
+    BATCH_RECORDS=50,
+    DEVICE_TIMEOUT_SECONDS=120,
+    OVERLOAD="shed",
+    OVERLOAD_START_SECONDS=5,
+    OVERLOAD_FULL_SECONDS=40,
 )
 def test_trial_13b_overload_sheds(trial: Trial, pytestconfig: pytest.Config) -> None:
     """5× the capacity of infer, in a memory cgroup; posts are shed."""

@@ -69,6 +69,7 @@ class Stage:
             self.at, self.moved = at, now
 
 
+@pytest.mark.environment(DEVICE_TIMEOUT_SECONDS=120)
 def test_trial_25_soak(trial: Trial, pytestconfig: pytest.Config) -> None:
     """Soak with two rebalances of each group a minute."""
     minutes = float(pytestconfig.getoption("soak_minutes"))
