@@ -72,24 +72,33 @@ def robustness(
 ) -> Robustness:
     """Every subset of modalities, unrelated pictures and voices, and three degradations.
 
-    At most `ROWS` rows of each corpus. The same seed spoils and draws alike.
+    At most `ROWS` rows of each corpus, those that can be read. The same seed spoils and draws
+    alike.
     """
     generator = np.random.default_rng(seed)
-    images = _pool([rows.images for rows in corpora.values()], generator)
-    audios = _pool([rows.audios for rows in corpora.values()], generator)
-    result = Robustness({}, [], [], [])
+    whole: dict[str, Answers] = {}
     for name, every in corpora.items():
         rows = every.take(np.sort(generator.permutation(len(every))[:ROWS]))
-        whole = ask(model, rows, done)
-        if not tasks(whole):
-            continue
-        trial = _Trial(name, rows, whole, model, done, seed)
+        answers = readable(ask(model, rows, done))
+        if tasks(answers):
+            whole[name] = answers
+    images = _pool([answers.rows.images for answers in whole.values()], generator)
+    audios = _pool([answers.rows.audios for answers in whole.values()], generator)
+    result = Robustness({}, [], [], [])
+    for name, answers in whole.items():
+        trial = _Trial(name, answers.rows, answers, model, done, seed)
         result.scored_by[name] = trial.score
         result.subsets.extend(trial.subsets())
-        if modalities(rows) == ("text",):
+        if modalities(answers.rows) == ("text",):
             result.added.extend(trial.added(images, audios, generator))
         result.curves.extend(trial.curves())
     return result
+
+
+def readable(answers: Answers) -> Answers:
+    """The same, as if there were no rows but those that could be read."""
+    count = len(answers.places)
+    return dataclasses.replace(answers, places=np.arange(count), total=count)
 
 
 def headline(answers: Answers) -> str:
