@@ -13,10 +13,12 @@ from models.errors import ModelError
 from models.predictor import Predictor
 from models.registry import find_release
 from pipeline.errors import ServerUnavailable, WeathervaneError
+from pipeline.notify.config import load_config
 from pipeline.settings import Settings
 from pipeline.store import connect
 from pipeline.topics import topic_specs
 from pipeline.tracks import TrackFile
+from workers.notify.senders import Voice, make_sender
 
 MIN_REDIS = (6, 2)
 
@@ -31,6 +33,7 @@ def run_checks(settings: Settings) -> None:
         "kafka": _kafka,
         "redis": _redis,
         "tracks": _tracks,
+        "notify": _notify,
         "author": _author,
         "model": _model,
     }
@@ -71,6 +74,15 @@ def _redis(settings: Settings) -> str:
 
 def _tracks(settings: Settings) -> str:
     return ", ".join(TrackFile(settings.tracks).matcher.names)
+
+
+def _notify(settings: Settings) -> str:
+    if settings.notify is None:
+        return "no channels are set: nobody is told of alerts"
+    config = load_config(settings.notify)
+    for channel in config.channel:
+        make_sender(channel, settings.notify_secrets, Voice(config.language, ""))
+    return ", ".join(channel.name for channel in config.channel) or "no channels"
 
 
 def _author(settings: Settings) -> str:

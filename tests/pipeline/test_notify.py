@@ -7,8 +7,10 @@ import hashlib
 import hmac
 import json
 import os
+import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -233,6 +235,20 @@ def test_the_signature_is_that_of_standard_webhooks() -> None:
     assert got == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
     plain_key = hmac.new(b"plain", b"m.1." + body, hashlib.sha256).digest()
     assert signature("m", 1, body, "plain") == "v1," + base64.b64encode(plain_key).decode()
+
+
+def test_the_receivers_code_in_the_documentation_verifies_what_is_sent() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")
+    code = page.split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 (it is our own page)
+    verified = names["verified"]
+    now = int(time.time())
+    headers = signature_headers("a/1", now, b"{}", "key")
+    assert verified(headers, b"{}", b"key")
+    assert not verified(headers, b"{ }", b"key")
+    assert not verified(headers, b"{}", b"another")
+    assert not verified(signature_headers("a/1", now - 301, b"{}", "key"), b"{}", b"key")
 
 
 def test_a_message_without_a_key_is_named_and_not_signed() -> None:
