@@ -47,9 +47,9 @@ TEXT: dict[str, Make] = {
 }
 IMAGE: dict[str, Make] = {
     "cnn": lambda: ImageCnn(dim=12),
-    "rows": lambda: ImageRnn(32, hidden=12, dim=10),
-    "patches": lambda: ImageRnn(32, steps="patches", hidden=12, dim=10),
-    "vit": lambda: ImageTransformer.untrained(32, width=16, layers=1),
+    "rows": lambda: ImageRnn(16, hidden=12, dim=10),
+    "patches": lambda: ImageRnn(16, steps="patches", hidden=12, dim=10),
+    "vit": lambda: ImageTransformer.untrained(16, width=16, layers=1),
     "convolutional": lambda: ImageTransformer(resnet()),
 }
 AUDIO: dict[str, Make] = {
@@ -68,7 +68,7 @@ def items(modality: str) -> list[Tensor]:
     if modality == "text":
         return [torch.randint(1, 50, (length,)) for length in (3, 1, 7, 12, 7, 2)]
     if modality == "image":
-        return [torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8) for _ in range(6)]
+        return [torch.randint(0, 256, (16, 16, 3), dtype=torch.uint8) for _ in range(6)]
     return [torch.randn(20, frames) for frames in (30, 1, 8, 47, 9, 30)]
 
 
@@ -96,9 +96,9 @@ def test_a_tower_learns_a_handful_by_heart(modality: str, make: Make) -> None:
     head = nn.Linear(tower.dim, 3)
     optimiser = torch.optim.Adam([*tower.parameters(), *head.parameters()], 1e-2)
     batch, labels = items(modality), torch.tensor([0, 1, 2, 0, 1, 2])
-    for _ in range(12):
+    for _ in range(24):
         tower.train()
-        for _ in range(20):
+        for _ in range(10):
             optimiser.zero_grad()
             cross_entropy(head(tower.encode(batch).pooled), labels).backward()
             assert all(p.grad is not None for p in tower.parameters())
