@@ -117,3 +117,24 @@ def test_what_is_shed_is_counted_once_beside_what_is_scored(redis_url: str) -> N
     after = store.freshness()
     assert (after.shed, after.events, after.positions) == (7, before.events, before.positions)
     client.close()
+
+
+@pytest.mark.parametrize("times", [1.5, 5])
+def test_the_lag_settles_where_what_is_kept_can_be_scored(times: float) -> None:
+    """A queue that gets `times` what can be scored, handled in batches of 500."""
+    capacity, batch = 40.0, 500
+    now, handled = 0.0, 0
+    lags: list[float] = []
+    while now < 900:
+        arrived = int(now * capacity * times)
+        size = min(batch, arrived - handled)
+        lag = now - handled / (capacity * times)
+        lags.append(lag)
+        kept = sum(keeps(f"q:{n}", POLICY.weight(lag)) for n in range(handled, handled + size))
+        handled += size
+        # A batch of which nothing is kept costs a moment too.
+        now += max(0.2, kept / capacity)
+    settled = lags[len(lags) // 2 :]
+    expected = POLICY.start + (POLICY.full - POLICY.start) * math.log(times, SPARSEST)
+    assert abs(sum(settled) / len(settled) - expected) < 5
+    assert max(settled) - min(settled) < 20, "it swings"
