@@ -26,9 +26,11 @@ SECONDS = 300
 
 
 @pytest.fixture
-def monitoring(trial: Trial) -> Monitoring:
+def monitoring(trial: Trial) -> Iterator[Monitoring]:
     """The same servers, looked at as the monitor's tests do."""
-    return Monitoring(trial.kafka, trial.redis, trial.stack.folder)
+    made = Monitoring(trial.kafka, trial.redis, trial.stack.folder)
+    yield made
+    made.close()
 
 
 @pytest.mark.environment(MONITOR_IDLE_SECONDS=20)

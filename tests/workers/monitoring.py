@@ -28,6 +28,8 @@ from pipeline.topics import ALERTS, MONITOR_TABLES, ROLLUPS, SENTIMENT, create_t
 from tests.waiting import until
 from workers.local.ports import accepts
 
+READY_SECONDS = 240
+"""Longest wait for a monitor to start: a test of it is not about a busy machine."""
 _RUN = (sys.executable, "-m", "workers", "run", "monitor")
 GROUPS = {"monitor-combine": SENTIMENT, "monitor": ROLLUPS}
 
@@ -38,6 +40,12 @@ class Monitoring:
     def __init__(self, kafka: str, redis: str, folder: Path) -> None:
         self.kafka, self.redis, self.folder = kafka, redis, folder
         self._admin = AdminClient({"bootstrap.servers": kafka})
+        self._started: list[Monitor] = []
+
+    def close(self) -> None:
+        """SIGKILL every monitor that still runs."""
+        for monitor in self._started:
+            monitor.kill()
 
     def clean(self) -> None:
         """New topics, without any records."""
@@ -71,22 +79,16 @@ class Monitoring:
                 cwd=self.folder,
             )
         monitor = Monitor(process, port)
-        try:
-            until(monitor.ready, f"{name} is ready", 150)
-        except BaseException:
-            monitor.kill()
-            raise
+        self._started.append(monitor)
+        until(monitor.ready, f"{name} is ready", READY_SECONDS)
         return monitor
 
     @contextmanager
     def running(self, name: str = "monitor-1", **settings: Any) -> Iterator[Monitor]:
         """A monitor for the time of the block; SIGTERM ends it in time."""
         monitor = self.start(name, **settings)
-        try:
-            yield monitor
-            monitor.end()
-        finally:
-            monitor.kill()
+        yield monitor
+        monitor.end()
 
     def feed(self, events: Iterable[SentimentEvent]) -> int:
         """Produce events as infer does; how many."""

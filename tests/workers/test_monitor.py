@@ -18,8 +18,10 @@ from tests.waiting import until
 from tests.workers.monitoring import Monitoring, lines, states
 from workers.local.ports import accepts
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(1800)]
 MINUTES, SPIKE = 200, 150
+WAIT = 240
+"""Seconds; far more than it takes on a machine with time."""
 SERIES = {"volume", "emotion:anger", "polarity:negative"}
 
 
@@ -28,6 +30,7 @@ def monitoring(kafka: str, redis_url: str, tmp_path: Path) -> Iterator[Monitorin
     made = Monitoring(kafka, redis_url, tmp_path)
     made.clean()
     yield made
+    made.close()
     made.clean()
 
 
@@ -37,16 +40,16 @@ def test_one_alert_a_spike_though_it_is_killed_and_history_is_replayed(
     start = datetime.now(UTC) - timedelta(minutes=MINUTES)
     first = monitoring.start(MONITOR_IDLE_SECONDS=30)
     sent = monitoring.feed(events(start, MINUTES, SPIKE, tracks=("all", "games")))
-    until(lambda: len(monitoring.read(ROLLUPS)) > 30, "there are rollups", 60)
+    until(lambda: len(monitoring.read(ROLLUPS)) > 30, "there are rollups", WAIT)
     first.kill()
     assert monitoring.alerts() == [], "it was killed before it published"
 
     second = monitoring.start()
-    until(monitoring.alerts, "an alert is out", 120)
+    until(monitoring.alerts, "an alert is out", WAIT)
     second.kill()
 
     with monitoring.running() as third:
-        until(lambda: _cleared(monitoring) == 6, "every alert is cleared", 120)
+        until(lambda: _cleared(monitoring) == 6, "every alert is cleared", WAIT)
         assert not accepts("127.0.0.1", 6066), "the web server of Faust is off"
         assert third.get("/healthz")[0] == 200
         assert 'weathervane_ready{stage="monitor"} 1.0' in third.get("/metrics")[1]
@@ -65,7 +68,7 @@ def test_one_alert_a_spike_though_it_is_killed_and_history_is_replayed(
 
     monitoring.from_the_beginning()
     with monitoring.running():
-        until(monitoring.handled, "history was read again", 120)
+        until(monitoring.handled, "history was read again", WAIT)
     assert monitoring.alerts() == before
     counts = monitoring.counts()
     assert {track: each.posts for track, each in counts.items()} == {"all": sent, "games": sent}
@@ -80,7 +83,7 @@ def test_an_alert_is_acknowledged_and_muted_by_command(monitoring: Monitoring) -
     start = datetime.now(UTC) - timedelta(minutes=160)
     with monitoring.running():
         monitoring.feed(events(start, 160, 150))
-        until(monitoring.alerts, "an alert is out", 120)
+        until(monitoring.alerts, "an alert is out", WAIT)
         alert = next(a for a in monitoring.alerts() if a.series == "emotion:anger")
         for action in ("acknowledge", "acknowledge", "mute"):
             given = AlertCommand(
@@ -96,9 +99,9 @@ def test_an_alert_is_acknowledged_and_muted_by_command(monitoring: Monitoring) -
         def muted() -> bool:
             return any(each.muted for each in monitoring.alerts())
 
-        until(muted, "the alert is muted", 60)
+        until(muted, "the alert is muted", WAIT)
         letters = dead_letter_topic(ALERT_COMMANDS)
-        until(lambda: monitoring.read(letters), "nonsense is a dead letter", 60)
+        until(lambda: monitoring.read(letters), "nonsense is a dead letter", WAIT)
     said = [each for each in monitoring.alerts() if each.id == alert.id]
     assert [each.sequence for each in said] == list(range(1, len(said) + 1)), lines(said)
     assert said[-1].acknowledged is not None
@@ -115,8 +118,8 @@ def test_what_it_cannot_read_is_a_dead_letter_and_its_neighbours_count(
         for number in range(3):
             monitoring.feed([event(f"weathervane:{number}", now, "joy")])
             monitoring.produce(SENTIMENT, b"nonsense", b"x")
-        until(lambda: monitoring.counts().get("all") is not None, "a post is counted", 60)
-        until(lambda: monitoring.counts()["all"].posts == 3, "every post is counted", 60)
+        until(lambda: monitoring.counts().get("all") is not None, "a post is counted", WAIT)
+        until(lambda: monitoring.counts()["all"].posts == 3, "every post is counted", WAIT)
         letters = monitoring.read(dead_letter_topic(SENTIMENT))
         assert [message.value() for message in letters] == [b"nonsense"] * 3
 

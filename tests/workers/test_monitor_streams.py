@@ -1,0 +1,56 @@
+"""The Faust app: its guards are set, and its keys go where everybody else's go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from faust.types.auth import AuthProtocol
+from kafka.partitioner.default import murmur2
+
+from pipeline.settings import Settings
+from workers.monitor.streams import clock_key, make_app, make_table
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(kafka="one:9092, two:9093", name="monitor-1")
+
+
+def test_the_guards_are_set(settings: Settings, tmp_path: Path) -> None:
+    conf = make_app(settings, str(tmp_path)).conf
+    assert [str(url) for url in conf.broker] == ["kafka://one:9092", "kafka://two:9093"]
+    assert not conf.web_enabled
+    assert not conf.topic_allow_declare
+    assert (conf.broker_session_timeout, conf.broker_max_poll_interval) == (10.0, 300.0)
+    assert conf.producer_acks == -1
+    assert str(conf.store) == "memory:"
+
+
+def test_a_key_has_the_partition_that_producers_choose(settings: Settings, tmp_path: Path) -> None:
+    table = make_table(make_app(settings, str(tmp_path)), "counts", 6)
+    every = list(range(6))
+    for name in ("all", "games", "咖啡", "a b.c"):
+        key = name.encode()
+        assert table.partition_for_key(key) == murmur2(key) % 2**31 % 6
+    assert [table.partition_for_key(clock_key(number)) for number in every] == every
+
+
+@pytest.mark.parametrize(
+    ("protocol", "expected"),
+    [("SSL", AuthProtocol.SSL), ("SASL_PLAINTEXT", AuthProtocol.SASL_PLAINTEXT)],
+)
+def test_credentials_come_from_the_settings(
+    protocol: str, expected: AuthProtocol, tmp_path: Path
+) -> None:
+    settings = Settings(
+        kafka="one:9092",
+        kafka_security=protocol,  # type: ignore[arg-type]
+        kafka_sasl_mechanism="SCRAM-SHA-256" if protocol.startswith("SASL") else None,
+        kafka_username="weathervane",
+        kafka_password="word",  # type: ignore[arg-type]  # noqa: S106
+    )
+    credentials = make_app(settings, str(tmp_path)).conf.broker_credentials
+    assert credentials.protocol == expected
+    if protocol.startswith("SASL"):
+        assert (credentials.username, credentials.password) == ("weathervane", "word")
