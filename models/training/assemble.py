@@ -1,7 +1,6 @@
 """From trained towers to a release: the fusion, calibration, weights, scores and card."""
 
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -11,7 +10,6 @@ from safetensors.torch import load_file
 
 from models.corpora import Rows
 from models.device import settled_dtype
-from models.evaluation import evaluate
 from models.fused import FusedModel
 from models.prepare import Preparer, read_tokenizer
 from models.release import (
@@ -22,15 +20,13 @@ from models.release import (
     TextConfig,
     read_config,
     write_json,
-    write_manifest,
 )
 from models.towers.text import TextTower
 from models.training.calibration import calibrate
-from models.training.card import write_card
+from models.training.card import describe
 from models.training.data import split_train
 from models.training.features import Features, compute_features
 from models.training.fusion_stage import FusionTask, composites, distracted, own_samples
-from models.training.licences import use_of
 from models.training.loop import optimise
 from models.training.progress import Report
 from models.training.recipe import Recipe, RecipeError, find_start
@@ -42,7 +38,6 @@ HELD_COMPOSITES = 3000
 
 def train_fusion(plan: Recipe, data: Path, out: Path, report: Report) -> Path:
     """Train the fusion on the finished towers in `out` and write `out/release`."""
-    started = datetime.now(UTC)
     release = out / "release"
     release.mkdir(exist_ok=True)
     model = build(plan, data, out, release)
@@ -65,18 +60,7 @@ def train_fusion(plan: Recipe, data: Path, out: Path, report: Report) -> Path:
     calibration = calibrate(model.fusion, held, held_features, both, plan.fusion.multi)
     config = shape(plan, model.text, calibration)
     write_json(release / "config.json", config)
-    write_manifest(release, plan.name, use_of(plan))
-    scores = evaluate(release, data, "dev", plan.dev)
-    write_json(release / "scores.json", scores)
-    write_card(
-        release / "card.md",
-        plan=plan,
-        model=model,
-        calibration=calibration,
-        scores=scores,
-        started=started,
-    )
-    write_manifest(release, plan.name, use_of(plan))
+    describe(release, plan, data, out)
     return release
 
 

@@ -68,8 +68,9 @@ def optimise(
     task.module.train()
     for step in range(first, last):
         factor = _schedule(step, len(order), fit.warmup)
-        for group, peak in zip(optimiser.param_groups, peaks, strict=True):
-            group["lr"] = peak * factor
+        for place, (group, peak) in enumerate(zip(optimiser.param_groups, peaks, strict=True)):
+            thawed = step >= fit.thaw * len(order) * place / len(peaks)
+            group["lr"] = peak * factor * thawed
         with sdpa_kernel(SDPBackend.MATH):  # its backward is the faster one for short segments
             loss = task.loss(order[step], step)
             loss.backward()  # type: ignore[no-untyped-call]

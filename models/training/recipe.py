@@ -26,7 +26,9 @@ class Corpus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How one stage is optimised. `rate`: peak learning rate of the new layers' neighbours;
-    `head_rate`: of layers that start untrained; `layer_decay`: factor a layer downwards."""
+    `head_rate`: of layers that start untrained; `layer_decay`: factor a layer downwards; `thaw`:
+    share of the steps over which layers thaw one after another, from the head down, 0 for all at
+    once (Howard & Ruder 2018)."""
 
     epochs: float = 1.0
     rate: float = 1e-4
@@ -35,6 +37,7 @@ class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight_decay: float = 0.01
     warmup: float = 0.06
     average: float = 0.999
+    thaw: float = 0.0
 
 
 class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
