@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.trial, pytest.mark.timeout(3600)]
 KAFKA_MEBIBYTES = 96
 REDIS_MEBIBYTES = 24
 FULL_SECONDS = 20
-BACK_SECONDS = 180
+BACK_SECONDS = 400
 RATE = 40.0
 
 
