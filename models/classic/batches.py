@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.classic.fitting import Bools
 from models.classic.posts import Indices, Posts
@@ -43,13 +42,6 @@ def tensors(
 def present(arrays: Arrays) -> Bools:
     """Which post has which modality, `(posts, modalities)`."""
     return np.array([[item is not None for item in column] for column in arrays.values()]).T
-
-
-def save_weights(module: nn.Module, file: Path) -> None:
-    """Whole or not at all: a kill while writing leaves no file of that name."""
-    partial = file.with_suffix(".partial")
-    save_file({key: value.contiguous() for key, value in module.state_dict().items()}, partial)
-    partial.replace(file)
 
 
 def mark_posts(folder: Path, parts: Sequence[Posts]) -> None:

@@ -21,14 +21,15 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from models.classic.batches import Readers, append_log, mark_posts, present, save_weights, tensors
+from models.classic.batches import Readers, append_log, mark_posts, present, tensors
 from models.classic.family import FAMILY, Find
 from models.classic.fitting import HEAD_RATE, Pace, fit, hide, parameter_groups
 from models.classic.fusion import Batch, Ensemble, Joint, Model, Parts
 from models.classic.plan import SuitePlan, TowerPlan, fused_by_modality
 from models.classic.posts import Indices, Posts
 from models.classic.readers import Array, Reader
-from models.device import fastest_dtype
+from models.device import settled_dtype
+from models.training.checkpoint import write_whole
 from models.training.progress import Report
 
 FUSIONS = {
@@ -85,7 +86,7 @@ class Suite:
         self._find, self._report = find, report
         mark_posts(out, (split.learn, split.held, split.test))
         self._watched = split.held.take(np.arange(min(WATCHED, len(split.held))))
-        self._half = fastest_dtype() is torch.bfloat16
+        self._half = settled_dtype(out) is torch.bfloat16
         self._trained: dict[str, Trained] = {}
         self._arrays: dict[tuple[str, int], list[Array | None]] = {}
 
@@ -208,7 +209,7 @@ class Suite:
 
         groups = parameter_groups(model, wish.rate)
         self._fit(name, trained, logits, posts.labels, (groups, wish.epochs))
-        save_weights(model, file)
+        write_whole(model.state_dict(), file)
 
     def _head(self, name: str, trained: Trained, posts: Posts, *, rate: float) -> None:
         """Learn the head alone, on what the parts below it say once and for all."""
@@ -227,7 +228,7 @@ class Suite:
 
         heads: list[dict[str, object]] = [{"params": list(head.parameters()), "lr": rate}]
         self._fit(name, trained, logits, posts.labels, (heads, self.plan.fusion.epochs))
-        save_weights(head, file)
+        write_whole(head.state_dict(), file)
 
     def _fit(
         self,
