@@ -97,6 +97,10 @@ class Settings(BaseSettings):
     notify_secrets: dict[str, SecretStr] = {}
     """Secrets that the channels name: `WEATHERVANE_NOTIFY_SECRETS__<NAME>`, one variable each."""
 
+    stalled_seconds: float = Field(default=60, gt=0)
+    """A worker whose loop has not come round for this long is not alive; after half as long again
+    it ends itself, to be started again."""
+
     page_host: str = "127.0.0.1"
     page_port: int = 8600
     page_names: str = ""

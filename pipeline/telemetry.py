@@ -18,8 +18,8 @@ from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-STALLED_SECONDS = 60
-"""A worker whose loop has not come round for this long is not alive."""
+STALLED_SECONDS = 60.0
+"""A worker whose loop has not come round for this long is not alive, unless told otherwise."""
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _RECORDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
@@ -28,8 +28,15 @@ _RECORDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 class Telemetry:
     """The metrics of one worker process and its state of health."""
 
-    def __init__(self, stage: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        stage: str,
+        clock: Callable[[], float] = time.time,
+        stalled_seconds: float = STALLED_SECONDS,
+    ) -> None:
         self._clock = clock
+        self._stalled_seconds = stalled_seconds
+        self._allowed = stalled_seconds
         self._ready = False
         self._why = "starting"
         self._checks: list[Callable[[], tuple[bool, str]]] = []
@@ -107,9 +114,10 @@ class Telemetry:
         seconds = max(0.0, self._clock() - (oldest_ms or 0) / 1000) if behind else 0.0
         self._lag_seconds.labels(self.stage).set(seconds)
 
-    def progress(self) -> None:
-        """The loop came round."""
+    def progress(self, next_seconds: float = 0.0) -> None:
+        """The loop came round; the next time may take so long, where that is more than usual."""
         self._progressed = self._clock()
+        self._allowed = max(self._stalled_seconds, next_seconds)
         self._last.labels(self.stage).set(self._progressed)
 
     def ready(self, ready: bool, why: str = "") -> None:
@@ -120,7 +128,7 @@ class Telemetry:
     def health(self) -> tuple[bool, str]:
         """Whether the loop moves."""
         age = self._clock() - self._progressed
-        if age > STALLED_SECONDS:
+        if age > self._allowed:
             return False, f"no progress for {age:.0f} s"
         found = (check() for check in self._checks)
         return next((answer for answer in found if not answer[0]), (True, "ok"))

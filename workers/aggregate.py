@@ -35,7 +35,7 @@ from pipeline.shedding import shed_decoder
 from pipeline.store import connect
 from pipeline.telemetry import Telemetry
 from pipeline.topics import SENTIMENT, SHED
-from workers.process import worker
+from workers.process import watchdog, worker
 
 GROUP = "aggregate"
 CHECK_SECONDS = 1.0
@@ -141,6 +141,8 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
         self._report_lag(newest, bool(polled))
 
     def _fold(self, partition: TopicPartition, records: Sequence[Record]) -> None:
+        # The store may take its time for each partition.
+        self._telemetry.progress()
         self._telemetry.batch(len(records))
         fold = self._fold_shed if partition.topic == SHED else self._fold_scored
         folded = fold(partition.partition, self._positions[partition], records)
@@ -222,6 +224,7 @@ def run(settings: Settings, port: int) -> None:
     """
     with (
         worker(GROUP, settings, port) as (telemetry, stop),
+        watchdog(telemetry, settings.stalled_seconds / 2),
         closing(connect(settings.redis)) as client,
         closing(consumer(settings, GROUP)) as source,
     ):

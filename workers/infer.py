@@ -24,8 +24,8 @@ from pipeline.shedding import Shed, Shedding, keeps
 from pipeline.telemetry import Telemetry
 from pipeline.times import epoch_ms
 from pipeline.topics import POSTS, SENTIMENT, SHED
-from workers.device import Device
-from workers.process import worker
+from workers.device import LOAD_SECONDS, Device
+from workers.process import watchdog, worker
 
 GROUP = "infer"
 LOADING = "the model is loading"
@@ -227,13 +227,15 @@ def run(settings: Settings, port: int) -> None:
     shedding = Shedding.of(settings)
     with worker(GROUP, settings, port) as (telemetry, stop):
         telemetry.ready(False, LOADING)
+        telemetry.progress(LOAD_SECONDS)
 
         def on_state(ready: bool) -> None:
             # Each process less is a step towards the item that kills them.
-            telemetry.progress()
+            telemetry.progress(0 if ready else LOAD_SECONDS)
             telemetry.ready(ready, LOADING)
 
         with (
+            watchdog(telemetry, settings.stalled_seconds / 2),
             Device(
                 release,
                 settings.device,

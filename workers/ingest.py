@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from pipeline.clients import consumer, producer
-from pipeline.delivery import Delivery
+from pipeline.delivery import Delivery, Prefix
 from pipeline.errors import Unreadable
 from pipeline.headers import cloud_event
 from pipeline.media import CleanMedia, MediaCleaner, MediaError, RawMedia
@@ -21,13 +22,15 @@ from pipeline.settings import Settings
 from pipeline.telemetry import Telemetry
 from pipeline.topics import MAX_RECORD_BYTES, POSTS, RAW_PATTERN, RAW_PREFIX
 from pipeline.tracks import TrackFile
-from workers.process import worker
+from workers.process import watchdog, worker
 
 log = logging.getLogger(__name__)
 
 GROUP = "ingest"
 MAX_CLEANED = 4
 """Attachments of a post that are cleaned and kept inline; of further ones the reference stays."""
+MEDIA_SECONDS = 15.0
+"""For the media of a batch; after it no post with media is begun."""
 _HEADER_ROOM = 20_000
 
 
@@ -48,34 +51,40 @@ class Ingest:
         self._cleaner = cleaner
         self._telemetry = telemetry
 
-    def __call__(self, records: Sequence[Record]) -> list[Outgoing]:
-        """Answer each record with a post, a dead letter, or nothing where it is no post."""
+    def __call__(self, records: Sequence[Record]) -> Prefix:
+        """Answer each record with a post, a dead letter, or nothing where it is no post.
+
+        Those whose media there was no time for are left for the next call.
+        """
         with self._telemetry.step("decode"):
             drafts = [_decoded(record) for record in records]
         with self._telemetry.step("media"):
-            self._clean(drafts)
-        return [out for draft in drafts if (out := self._answer(draft)) is not None]
+            handled = self._clean_all(drafts)
+        answers = (self._answer(draft) for draft in drafts[:handled])
+        return Prefix([out for out in answers if out is not None], handled)
 
-    def _clean(self, drafts: list[_Draft]) -> None:
-        """Clean the inline media of all posts in one call of the child."""
-        places: list[tuple[_Draft, int]] = []
-        raw: list[RawMedia] = []
-        for draft in drafts:
-            for index, media in enumerate(draft.post.media[:MAX_CLEANED] if draft.post else ()):
-                if media.data is not None and media.kind != "video":
-                    places.append((draft, index))
-                    raw.append(RawMedia(media.kind, media.data))
-        cleaned = self._cleaner.clean(raw) if raw else []
-        results: dict[int, dict[int, CleanMedia]] = {}
-        for (draft, index), result in zip(places, cleaned, strict=True):
-            if isinstance(result, MediaError):
-                draft.error = draft.error or Unreadable(f"media[{index}]: {result.reason}")
-            else:
-                results.setdefault(id(draft), {})[index] = result
-        for draft in drafts:
-            if draft.post and draft.post.media and draft.error is None:
-                replaced = _replaced(draft.post.media, results.get(id(draft), {}))
-                draft.post = msgspec.structs.replace(draft.post, media=replaced)
+    def _clean_all(self, drafts: list[_Draft]) -> int:
+        """Clean the media of the posts while there is time; of how many, one at least."""
+        deadline = time.monotonic() + MEDIA_SECONDS
+        for index, draft in enumerate(drafts):
+            if draft.post is not None and draft.post.media:
+                if index and time.monotonic() >= deadline:
+                    return index
+                self._telemetry.progress()
+                self._clean(draft, draft.post)
+        return len(drafts)
+
+    def _clean(self, draft: _Draft, post: Post) -> None:
+        """Clean the inline media of one post, up to the first that cannot be read."""
+        cleaned: dict[int, CleanMedia] = {}
+        for index, media in enumerate(post.media[:MAX_CLEANED]):
+            if media.data is not None and media.kind != "video":
+                [result] = self._cleaner.clean([RawMedia(media.kind, media.data)])
+                if isinstance(result, MediaError):
+                    draft.error = Unreadable(f"media[{index}]: {result.reason}")
+                    return
+                cleaned[index] = result
+        draft.post = msgspec.structs.replace(post, media=_replaced(post.media, cleaned))
 
     def _answer(self, draft: _Draft) -> Outgoing | None:
         record, post = draft.record, draft.post
@@ -129,7 +138,10 @@ def run(settings: Settings, port: int) -> None:
     Raises:
         WeathervaneError: a setting is wrong, or Kafka does not answer.
     """
-    with worker(GROUP, settings, port) as (telemetry, stop):
+    with (
+        worker(GROUP, settings, port) as (telemetry, stop),
+        watchdog(telemetry, settings.stalled_seconds / 2),
+    ):
         tracks = TrackFile(settings.tracks)
         with (
             MediaCleaner() as cleaner,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -47,6 +50,36 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 
 @contextmanager
+def watchdog(telemetry: Telemetry, seconds: float) -> Iterator[None]:
+    """End the process once it has not been alive for so long, so that it is started again.
+
+    It says where each thread stands. Nothing is drained: what is under way is repeated.
+    """
+    ended = threading.Event()
+
+    def watch() -> None:
+        sick_since: float | None = None
+        while not ended.wait(min(1.0, seconds / 4)):
+            alive, why = telemetry.health()
+            if alive:
+                sick_since = None
+                continue
+            sick_since = sick_since or time.monotonic()
+            if time.monotonic() - sick_since >= seconds:
+                log.critical("%s: the process ends", why)
+                faulthandler.dump_traceback(all_threads=True)
+                os._exit(1)
+
+    thread = threading.Thread(target=watch, name="watchdog", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@contextmanager
 def worker(
     stage: str, settings: Settings, port: int
 ) -> Iterator[tuple[Telemetry, threading.Event]]:
@@ -54,7 +87,7 @@ def worker(
     log_to_stderr()
     # A second series a metric, with the time of its making, helps nobody here.
     disable_created_metrics()  # type: ignore[no-untyped-call]
-    telemetry = Telemetry(stage)
+    telemetry = Telemetry(stage, stalled_seconds=settings.stalled_seconds)
     with stop_on_signals() as stop, serve(telemetry, settings.metrics_host, port) as actual:
         log.info("%s %s: metrics and health on port %d", stage, settings.name, actual)
         yield telemetry, stop

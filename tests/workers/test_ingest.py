@@ -58,7 +58,7 @@ def test_each_record_has_one_answer_and_a_bad_one_harms_no_other(
     ingest: Ingest, telemetry: Telemetry
 ) -> None:
     cut = base64.b64encode(base64.b64decode(png())[:700]).decode()
-    answers = ingest(
+    done = ingest(
         [
             record(0),
             Consumed("posts.raw.weathervane", 0, 1, 0, b"k", b"{", []),
@@ -69,6 +69,8 @@ def test_each_record_has_one_answer_and_a_bad_one_harms_no_other(
             record(6, text="a dog"),
         ]
     )
+    answers = done.answers
+    assert done.handled == 7
     assert [a.topic for a in answers] == [
         "posts",
         "posts.raw.weathervane.dlq",
@@ -89,7 +91,7 @@ def test_each_record_has_one_answer_and_a_bad_one_harms_no_other(
 def test_media_are_made_small_and_what_is_not_cleaned_does_not_go_on(ingest: Ingest) -> None:
     media: list[dict[str, Any]] = [{"kind": "image", "bytes": png()}] * (MAX_CLEANED + 1)
     media.insert(1, {"kind": "video", "bytes": "AAAA", "url": "https://example.invalid/v"})
-    [answer] = ingest([record(0, media=media)])
+    [answer] = ingest([record(0, media=media)]).answers
     post = posts_decoder.decode(answer.value or b"")
     assert [m.data is not None for m in post.media] == [True, False, True, True, False, False]
     image = Image.open(BytesIO(post.inline("image") or b""))
@@ -98,7 +100,24 @@ def test_media_are_made_small_and_what_is_not_cleaned_does_not_go_on(ingest: Ing
 
 
 def test_a_post_knows_when_its_record_arrived(ingest: Ingest) -> None:
-    [answer] = ingest([record(7)])
+    [answer] = ingest([record(7)]).answers
     headers = dict(answer.headers)
     assert headers["ce_received"] == b"1007"
     assert headers["ce_id"] == answer.key == b"w:7"
+
+
+def test_media_that_take_too_long_are_left_for_the_next_batch(
+    ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.ingest.MEDIA_SECONDS", 0.0)
+    media = [{"kind": "image", "bytes": png()}]
+    records = [record(n, **({"media": media} if n % 2 else {})) for n in range(6)]
+    left, rounds = list(records), []
+    while left:
+        done = ingest(left)
+        rounds.append(done.handled)
+        assert [a.key for a in done.answers] == [f"w:{r.offset}".encode() for r in left][
+            : done.handled
+        ]
+        left = left[done.handled :]
+    assert rounds == [1, 2, 2, 1]

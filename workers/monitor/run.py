@@ -29,7 +29,7 @@ from workers.monitor.series import Series
 from workers.monitor.streams import make_app
 from workers.monitor.upstream import Upstream
 from workers.monitor.witness import Witness
-from workers.process import worker
+from workers.process import watchdog, worker
 
 COMBINE_GROUP = f"{MONITOR}-combine"
 _LOOK_SECONDS = 0.2
@@ -87,7 +87,7 @@ def run(settings: Settings, port: int) -> None:
             failed=stop.fail,
         )
         telemetry.also(series.health)
-        stack.enter_context(_watchdog(telemetry))
+        stack.enter_context(watchdog(telemetry, _SICK_SECONDS))
         with _combining(settings, targets, telemetry, stop):
             asyncio.run(_stream(app, series, telemetry, stop))
 
@@ -159,31 +159,6 @@ def _guarded(work: Callable[[threading.Event], None], stop: Stop) -> None:
         work(stop.signalled)
     except BaseException as error:  # noqa: BLE001 (the main thread raises it)
         stop.fail(error)
-
-
-@contextmanager
-def _watchdog(telemetry: Telemetry) -> Iterator[None]:
-    """End the process once it is not alive for a while, so that it is started again.
-
-    A thread: it looks also when the event loop stands still.
-    """
-    ended = threading.Event()
-
-    def watch() -> None:
-        sick = 0.0
-        while not ended.wait(1.0):
-            alive, why = telemetry.health()
-            sick = 0.0 if alive else sick + 1.0
-            if sick > _SICK_SECONDS:
-                log.critical("%s: the process ends", why)
-                os._exit(1)
-
-    thread = threading.Thread(target=watch, name="watchdog", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
 
 
 def _partitions(settings: Settings) -> dict[str, int]:
