@@ -28,7 +28,8 @@ class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How one stage is optimised. `rate`: peak learning rate of the new layers' neighbours;
     `head_rate`: of layers that start untrained; `layer_decay`: factor a layer downwards; `thaw`:
     share of the steps over which layers thaw one after another, from the head down, 0 for all at
-    once (Howard & Ruder 2018)."""
+    once (Howard & Ruder 2018); `patience`: stop after so many epochs that did not lower the loss
+    on held-out rows, 0 for never (towers only)."""
 
     epochs: float = 1.0
     rate: float = 1e-4
@@ -38,6 +39,7 @@ class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warmup: float = 0.06
     average: float = 0.999
     thaw: float = 0.0
+    patience: int = 0
 
 
 class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
+import msgspec
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
@@ -27,6 +28,7 @@ from models.training.checkpoint import write_whole
 from models.training.data import split_train
 from models.training.image_stage import ImageTask
 from models.training.loop import Task, optimise
+from models.training.patience import optimise_patiently
 from models.training.progress import Report, print_scores, reporter
 from models.training.recipe import AudioRecipe, Fit, Recipe, RecipeError, find_start, read_recipe
 from models.training.steplog import StepLog
@@ -93,7 +95,7 @@ def train_text(plan: Recipe, data: Path, out: Path, report: Report) -> None:
     tokenizer.enable_truncation(plan.text.max_tokens)
     tokenizer.no_padding()
     recipe = plan.text
-    rows, _ = split_train(
+    rows, held = split_train(
         data,
         recipe.corpora,
         plan.dev,
@@ -103,16 +105,25 @@ def train_text(plan: Recipe, data: Path, out: Path, report: Report) -> None:
     )
     half = settled_dtype(out) is torch.bfloat16
     task = TextTask(tower, tokenizer, rows, recipe, seed=plan.seed, half=half)
-    finish(task, tower, plan.text.fit, stage="text", out=out, report=report)
+    judge = None
+    if recipe.fit.patience:
+        plain = msgspec.structs.replace(recipe, auxiliary=[])
+        judge = TextTask(tower, tokenizer, held, plain, seed=plan.seed, half=half)
+        judge.probe = judge.module = task.probe
+    finish(task, tower, recipe.fit, judge, stage="text", out=out, report=report)
 
 
 def train_image(plan: Recipe, data: Path, out: Path, report: Report) -> None:
     """Train the image tower into `out/image/tower.safetensors`."""
     recipe = needed(plan.image, "image")
     tower = image_start(find_start(recipe.start, data, out)) if recipe.start else ImageTower()
-    rows, _ = split_train(data, recipe.corpora, plan.dev, plan.held_out, plan.seed)
+    rows, held = split_train(data, recipe.corpora, plan.dev, plan.held_out, plan.seed)
     task = ImageTask(tower, rows, recipe, plan.seed)
-    finish(task, tower, recipe.fit, stage="image", out=out, report=report)
+    judge = None
+    if recipe.fit.patience:
+        judge = ImageTask(tower, held, recipe, plan.seed)
+        judge.probe = judge.module = task.probe
+    finish(task, tower, recipe.fit, judge, stage="image", out=out, report=report)
 
 
 def train_audio(plan: Recipe, data: Path, out: Path, report: Report) -> None:
@@ -124,10 +135,14 @@ def train_audio(plan: Recipe, data: Path, out: Path, report: Report) -> None:
         if recipe.start
         else AudioTower(config)
     )
-    rows, _ = split_train(data, recipe.corpora, plan.dev, plan.held_out, plan.seed)
+    rows, held = split_train(data, recipe.corpora, plan.dev, plan.held_out, plan.seed)
     half = settled_dtype(out) is torch.bfloat16
     task = AudioTask(tower, rows, recipe.frames_per_batch, plan.seed, half)
-    finish(task, tower, recipe.fit, stage="audio", out=out, report=report)
+    judge = None
+    if recipe.fit.patience:
+        judge = AudioTask(tower, held, recipe.frames_per_batch, plan.seed, half)
+        judge.probe = judge.module = task.probe
+    finish(task, tower, recipe.fit, judge, stage="audio", out=out, report=report)
 
 
 def needed(section: Section | None, name: str) -> Section:
@@ -143,8 +158,19 @@ def audio_config(recipe: AudioRecipe) -> AudioConfig:
 
 
 def finish(
-    task: Task, tower: nn.Module, fit: Fit, *, stage: str, out: Path, report: Report
+    task: Task,
+    tower: nn.Module,
+    fit: Fit,
+    judge: Task | None,
+    *,
+    stage: str,
+    out: Path,
+    report: Report,
 ) -> None:
-    """Run the loop to its end and write the tower's averaged weights."""
-    if optimise(task, fit, out / stage, stage=stage, report=report):
+    """Run the loop to its end, or to where `judge` says so, and write the averaged weights."""
+    if judge is not None:
+        done = optimise_patiently(task, fit, out / stage, stage=stage, report=report, held=judge)
+    else:
+        done = optimise(task, fit, out / stage, stage=stage, report=report)
+    if done:
         write_whole(tower.state_dict(), out / stage / "tower.safetensors")
