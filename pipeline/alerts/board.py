@@ -52,6 +52,11 @@ class AlertBoard:
             self._forget()
             return True
 
+    def remove(self, alert: str) -> None:
+        """Forget one: its record was deleted from the topic."""
+        with self._lock:
+            self._alerts.pop(alert, None)
+
     def get(self, alert: str) -> Alert | None:
         """The alert of this id."""
         with self._lock:
@@ -160,6 +165,9 @@ def _assign(source: KafkaConsumer) -> list[TopicPartition]:
 
 def _put(board: AlertBoard, records: list[Record]) -> None:
     for record in records:
-        # A tombstone or another's record is no alert; whoever writes the topic hears of it.
+        if record.value is None:
+            board.remove((record.key or b"").decode("utf-8", "replace"))
+            continue
+        # Another's record is no alert; whoever tells of alerts says so.
         with suppress(*UNDECODABLE):
-            board.put(alert_decoder.decode(record.value or b""))
+            board.put(alert_decoder.decode(record.value))

@@ -328,6 +328,8 @@ def test_the_board_holds_the_newest_state_and_ranks_the_urgent_first() -> None:
     board.put(cleared(strong))
     assert [a.state for a in board.changes(version)[0]] == ["cleared"]
     assert {a.id for a in board.firing()} == {"mild", "quiet"}
+    board.remove("mild")
+    assert board.get("mild") is None
 
 
 def test_the_board_forgets_only_what_is_over() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -104,6 +104,7 @@ class Site:
     settings: Settings
     store: Store
     folder: Folder
+    _alerts: set[str] = field(default_factory=set)
     _offset: int = 0
     _position: Position = field(default_factory=Position)
 
@@ -123,11 +124,18 @@ class Site:
 
     def alert(self, *alerts: Alert) -> None:
         """Publish states of alerts, as the monitor would."""
+        self._alerts |= {alert.id for alert in alerts}
+        self._send_alerts((alert.id, msgspec.json.encode(alert)) for alert in alerts)
+
+    def withdraw_alerts(self) -> None:
+        """Delete the alerts from the topic, which all pages share."""
+        self._send_alerts((alert, None) for alert in self._alerts)
+
+    def _send_alerts(self, records: Iterable[tuple[str, bytes | None]]) -> None:
         producer = KafkaProducer(**self.settings.kafka_options())
         try:
-            for alert in alerts:
-                value = msgspec.json.encode(alert)
-                producer.send(ALERTS, key=alert.id.encode(), value=value).get(timeout=20)
+            for alert, value in records:
+                producer.send(ALERTS, key=alert.encode(), value=value).get(timeout=20)
         finally:
             producer.close()
 
@@ -176,7 +184,9 @@ def serve(settings: Settings, namespace: str, tick: float = 0.05) -> Iterator[Si
         until(lambda: server.started or not thread.is_alive(), "the page is served")
         port = server.servers[0].sockets[0].getsockname()[1]
         folder = Folder(connect(settings.redis), 600_000, 48 * 3_600_000, namespace)
-        yield Site(f"http://127.0.0.1:{port}", settings, store, folder)
+        site = Site(f"http://127.0.0.1:{port}", settings, store, folder)
+        yield site
+        site.withdraw_alerts()
     finally:
         server.should_exit = True
         thread.join(20)

@@ -185,6 +185,13 @@ def test_the_stream_tells_of_alerts_of_its_track_and_of_all(desk: Site, track: s
         assert others.next("alert").data == second.data
 
 
+def test_an_alert_whose_record_was_deleted_is_gone(desk: Site, track: str) -> None:
+    desk.alert(an_alert(f"{track}a", track=track))
+    until(lambda: ids(desk, track=track), "the alert is there")
+    desk.withdraw_alerts()
+    until(lambda: not ids(desk, track=track), "the alert is gone")
+
+
 def test_before_the_topic_is_read_there_is_no_empty_answer() -> None:
     from pipeline.errors import ServerUnavailable
     from workers.api.alerts import AlertDesk
