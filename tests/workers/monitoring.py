@@ -197,8 +197,12 @@ class Monitor:
 
     def ready(self) -> bool:
         """Whether it says so."""
-        assert self.process.poll() is None, "the monitor has ended"
+        self.alive()
         return self.get("/readyz")[0] == 200
+
+    def alive(self) -> None:
+        """It has not ended."""
+        assert self.process.poll() is None, "the monitor has ended"
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of one of its pages; 0 where it does not answer."""

@@ -49,7 +49,12 @@ def test_one_alert_a_spike_though_it_is_killed_and_history_is_replayed(
     second.kill()
 
     with monitoring.running() as third:
-        until(lambda: _cleared(monitoring) == 6, "every alert is cleared", WAIT)
+
+        def cleared() -> bool:
+            third.alive()
+            return _cleared(monitoring) == 6
+
+        until(cleared, "every alert is cleared", WAIT)
         assert not accepts("127.0.0.1", 6066), "the web server of Faust is off"
         assert third.get("/healthz")[0] == 200
         assert 'weathervane_ready{stage="monitor"} 1.0' in third.get("/metrics")[1]

@@ -45,7 +45,7 @@ class Bench:
             idle_seconds=5.0,
             targets=3,
             assigned=lambda: self.assigned,
-            waiting=lambda: self.waiting,
+            waiting=lambda read: self.waiting,
             telemetry=Telemetry("monitor"),
             clock=lambda: self.now,
         )

@@ -8,7 +8,7 @@ visible together, so that each event is in exactly one rollup, whatever dies.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from pipeline.errors import UNDECODABLE, Unreadable
 from pipeline.event import event_decoder
@@ -26,13 +26,14 @@ LOOK_SECONDS = 2.0
 
 
 class Combine:
-    """The transform of `sentiment`, and what it says in pauses.
+    """The transform of `sentiment`, and what it says in pauses. It touches no consumer: the
+    transform runs beside the thread that has it.
 
     Args:
         idle_seconds: silence after which a partition holds nobody.
         targets: partitions of `rollups`.
         assigned: the partitions of `sentiment` that are this member's now.
-        waiting: those of them of which posts are on their way.
+        waiting: those of them of which posts are on their way, given the next offset of each.
         clock: steady, in seconds.
     """
 
@@ -42,7 +43,7 @@ class Combine:
         idle_seconds: float,
         targets: int,
         assigned: Callable[[], Collection[int]],
-        waiting: Callable[[], Collection[int]],
+        waiting: Callable[[Mapping[int, int]], Collection[int]],
         telemetry: Telemetry,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -53,6 +54,7 @@ class Combine:
         self._telemetry = telemetry
         self._clock = clock
         self._sources: dict[int, Source] = {}
+        self._read: dict[int, int] = {}
         self._told: dict[int, tuple[float, Progress]] = {}
         self._waiting: Collection[int] = ()
         self._looked = float("-inf")
@@ -65,6 +67,7 @@ class Combine:
             batches.setdefault(record.partition, []).append(record)
         answers: list[Outgoing] = []
         for partition, batch in batches.items():
+            self._read[partition] = batch[-1].offset + 1
             answers += self._rollups(partition, batch)
         # Others of these partitions may have woken with this batch, and wait to be read.
         self._look()
@@ -107,13 +110,14 @@ class Combine:
         for partition in self._sources.keys() - set(assigned):
             del self._sources[partition]
             self._told.pop(partition, None)
+            self._read.pop(partition, None)
         for partition in assigned:
             if partition not in self._sources:
                 self._sources[partition] = Source(partition, self._idle_seconds, now)
 
     def _look(self) -> None:
         if any(source.silent(self._clock()) for source in self._sources.values()):
-            self._waiting = self._on_their_way()
+            self._waiting = self._on_their_way({p: self._read.get(p, 0) for p in self._sources})
         self._looked = self._clock()
 
     def _progress(self) -> list[Outgoing]:

@@ -10,9 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from typing import Any
 
 import faust
-from kafka import KafkaConsumer
+from kafka import ConsumerRebalanceListener, KafkaConsumer
 
 from pipeline.alerts.rules import RuleFile
 from pipeline.clients import consumer, producer
@@ -40,6 +41,21 @@ _SICK_SECONDS = 15.0
 _RECOVERY_SECONDS = 600.0
 """For which the tables may be read."""
 log = logging.getLogger(__name__)
+
+
+class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
+    """The partitions that a consumer has, for other threads than its own."""
+
+    def __init__(self) -> None:
+        self.partitions: frozenset[int] = frozenset()
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        """More of them, or all."""
+        self.partitions |= {place.partition for place in assigned}
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        """Fewer of them."""
+        self.partitions -= {place.partition for place in revoked}
 
 
 class Stop:
@@ -129,14 +145,15 @@ def _combining(
     """A thread that turns `sentiment` into `rollups` for the time of the block."""
     with (
         closing(consumer(settings, COMBINE_GROUP)) as source,
-        closing(Upstream(settings, source)) as upstream,
+        closing(Upstream(settings, COMBINE_GROUP)) as upstream,
         closing(producer(settings, f"{COMBINE_GROUP}-{settings.name}")) as sink,
     ):
-        source.subscribe([SENTIMENT])
+        ours = Assignment()
+        source.subscribe([SENTIMENT], listener=ours)
         combine = Combine(
             idle_seconds=settings.monitor_idle_seconds,
             targets=targets,
-            assigned=lambda: {place.partition for place in source.assignment()},
+            assigned=lambda: ours.partitions,
             waiting=upstream.waiting,
             telemetry=telemetry,
         )

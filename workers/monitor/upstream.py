@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, TopicPartition
 from kafka.errors import GroupIdNotFoundError, KafkaError
 
 from pipeline.clients import consumer
 from pipeline.settings import Settings
-from pipeline.topics import PLATFORMS, POSTS, RAW_PREFIX
+from pipeline.topics import PLATFORMS, POSTS, RAW_PREFIX, SENTIMENT
 
 _INPUT = {
     "ingest": tuple(f"{RAW_PREFIX}{platform}" for platform in PLATFORMS),
@@ -21,38 +22,37 @@ log = logging.getLogger(__name__)
 
 
 class Upstream:
-    """Compares the ends of the topics with how far their readers are. Used by one thread.
+    """Compares the ends of the topics with how far their readers are. Used by one thread at a time.
 
-    `source` is the reader of `sentiment`, of the same thread.
+    `group` is that of the reader of `sentiment`.
     """
 
-    def __init__(self, settings: Settings, source: KafkaConsumer) -> None:
+    def __init__(self, settings: Settings, group: str) -> None:
         self._admin = KafkaAdminClient(**settings.kafka_options())
         self._consumer = consumer(settings, None)
-        self._source = source
+        self._group = group
 
-    def waiting(self) -> set[int]:
-        """The partitions of `sentiment` that are assigned to the source and of which posts are on
-        their way: all of them where a stage before has something to do, or nobody knows.
+    def waiting(self, read: Mapping[int, int]) -> set[int]:
+        """Those partitions of `sentiment` of which posts are on their way: all of them where a
+        stage before has something to do, or nobody knows.
+
+        `read` has the next offset by partition as its reader knows it.
         """
-        assigned = self._source.assignment()
         try:
             if any(self._behind(group, topics) for group, topics in _INPUT.items()):
-                return {place.partition for place in assigned}
-            ends = self._source.end_offsets(assigned)
-            return {place.partition for place, end in ends.items() if self._position(place) < end}
+                return set(read)
+            places = {TopicPartition(SENTIMENT, partition): at for partition, at in read.items()}
+            done, ends = self._committed(self._group), self._consumer.end_offsets(list(places))
         except KafkaError as error:
             log.warning("whether posts are on their way is not known: %r", error)
-            return {place.partition for place in assigned}
+            return set(read)
+        # The marker of its transaction stands behind the last record.
+        return {p.partition for p, at in places.items() if max(at, done.get(p, 0)) + 1 < ends[p]}
 
     def close(self) -> None:
         """Close both clients."""
         self._admin.close()
         self._consumer.close()
-
-    def _position(self, place: TopicPartition) -> int:
-        """Past transaction markers, unlike the committed offset."""
-        return int(self._source.position(place, timeout_ms=1000) or 0)
 
     def _behind(self, group: str, topics: tuple[str, ...]) -> bool:
         places = [
@@ -60,10 +60,13 @@ class Upstream:
             for topic in topics
             for number in self._consumer.partitions_for_topic(topic) or ()
         ]
-        try:
-            committed = self._admin.list_group_offsets(group)[group]
-        except GroupIdNotFoundError:
-            committed = {}
+        done = self._committed(group)
         begins, ends = self._consumer.beginning_offsets(places), self._consumer.end_offsets(places)
-        done = {place: meta.offset for place, meta in committed.items()}
         return any(max(done.get(p, 0), begins[p]) < ends[p] for p in places)
+
+    def _committed(self, group: str) -> dict[TopicPartition, int]:
+        try:
+            found = self._admin.list_group_offsets(group)[group]
+        except GroupIdNotFoundError:
+            return {}
+        return {place: meta.offset for place, meta in found.items()}
