@@ -8,7 +8,7 @@ from pathlib import Path
 from models.compare import compare
 from models.compare.page import markdown, write_page
 from models.compare.recipe import CompareRecipe, read_compare_recipe
-from models.compare.run import Places, Row
+from models.compare.run import Places, Row, read_rows
 from models.registry import find_release
 from models.training.progress import reporter
 from pipeline.settings import Settings
@@ -22,8 +22,11 @@ def print_comparison(
     *,
     page: Path | None,
     only: Sequence[str],
+    finished: bool,
 ) -> None:
     """Make the rows that are missing, print all, and put them into `page` where one is given.
+
+    With `finished` nothing is made.
 
     Raises:
         ModelError: recipe, data, release or page are not what they should be.
@@ -34,8 +37,10 @@ def print_comparison(
             write_page(page, markdown(plan, rows))
 
     places = Places(data, out, find_release(settings.release))
-    with reporter() as report:
-        rows = compare(recipe, places, report, only=only, show=show)
     plan = read_compare_recipe(recipe)
+    if not finished:
+        with reporter() as report:
+            compare(recipe, places, report, only=only, show=show)
+    rows = read_rows(plan, out)
     show(plan, rows)
     print(markdown(plan, rows))

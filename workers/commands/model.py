@@ -106,6 +106,7 @@ def train(
 def compare(
     data: Annotated[Path, typer.Option(help="Folder of corpora: NAME/train.parquet, …")],
     recipe: Annotated[Path, typer.Option(help="TOML recipe.")] = Path("recipes/compare.toml"),
+    *,
     out: Annotated[Path, typer.Option(help="Where finished rows lie.")] = Path(".runs/compare"),
     write: Annotated[
         Path | None, typer.Option(metavar="PAGE.md", help="Put the tables between its markers.")
@@ -114,6 +115,7 @@ def compare(
         list[str] | None,
         typer.Option(metavar="NAME", help="Rows to make anew: task, model or TASK/MODEL."),
     ] = None,
+    finished: Annotated[bool, typer.Option(help="Show what is finished; train nothing.")] = False,
 ) -> None:
     """Train every tower and fusion on the same posts and compare them; finished rows are kept.
 
@@ -121,7 +123,9 @@ def compare(
     """
     from workers.compare import print_comparison
 
-    print_comparison(load_settings(), recipe, data, out, page=write, only=only or [])
+    print_comparison(
+        load_settings(), recipe, data, out, page=write, only=only or [], finished=finished
+    )
 
 
 def detect(
