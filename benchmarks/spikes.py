@@ -1,9 +1,10 @@
-"""Planted spikes in weeks of made-up posts, and what the detector costs.
+"""Planted spikes in weeks of made-up posts, published methods beside ours, and what ours costs.
 
 The tracks have a rhythm of day and week, nights with hardly a post, more spread than chance alone
 gives, bots that post on the hour, and one level shift each. 200 spikes of known onset and size
 stand in the last week: in counts of posts, and in shares of an emotion among them. A spike is
-found when an alert rises between its onset and its end; every other alert is false.
+found when an alert rises between its onset and its end; every other alert is false. The published
+methods get the threshold that gives them one false alert a track-week.
 """
 
 from __future__ import annotations
@@ -17,9 +18,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.nab.methods import (
+    change_points,
+    count_surprise,
+    hybrid_esd,
+    once,
+    seasonal_z,
+    share_surprise,
+)
 from pipeline.spikes import Detector, of_counts, of_shares
+from pipeline.spikes.profile import Profile
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 RESULTS = Path("benchmarks/results")
 TRACKS, WEEKS, BUCKET_MINUTES = 50, 4, 5
@@ -44,25 +55,38 @@ class Trial:
     values: Floats
     noise: Floats
     onsets: list[tuple[int, int]]
+    observed: Floats
+    """Counts, or shares, as they are."""
+    totals: Floats | None = None
+    """What the shares are of."""
 
 
 def main() -> None:
     """Print what is found and what it costs, and write the JSON file."""
     trials = {"counts": plant_counts(1), "shares": plant_shares(2)}
-    quality = {name: judge(trial) for name, trial in trials.items()}
-    for name, found in quality.items():
-        print(
-            f"spikes in {name}: {found['found']:.0f} of {found['planted']:.0f} found,"
-            f" median delay {found['delay']:.0f} buckets,"
-            f" {found['false']:.2f} false alerts a track-week"
-        )
+    quality: dict[str, dict[str, dict[str, float]]] = {}
+    for name, trial in trials.items():
+        quality[name] = {"weathervane": judge(trial)} | {
+            peer: judge_scores(trial, scores) for peer, scores in score_peers(trial).items()
+        }
+        for method, found in quality[name].items():
+            print(
+                f"spikes in {name}, {method}: {found['found']:.0f} of {found['planted']:.0f} found,"
+                f" median delay {found['delay']:.0f} buckets,"
+                f" {found['false']:.2f} false alerts a track-week"
+            )
+        print(f"  {quality[name]['weathervane']['first_week']:.2f} alerts in a track's first week")
+    shifted = judge_shift(3, 3.0)
+    print(f"counts three times as high from now on: {shifted:.2f} alerts a track after an hour")
     cost = measure_cost()
     print(
         f"{SERIES:,} series: {cost['microseconds']:.2f} µs a series a tick,"
         f" {cost['bytes']:,.0f} bytes a series"
     )
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "spikes.json").write_text(json.dumps({**quality, "cost": cost}, indent=2) + "\n")
+    (RESULTS / "spikes.json").write_text(
+        json.dumps({**quality, "shift": shifted, "cost": cost}, indent=2) + "\n"
+    )
 
 
 def rates(random: np.random.Generator) -> Floats:
@@ -106,7 +130,8 @@ def plant_counts(seed: int) -> Trial:
         counts[onset : onset + LENGTH, track] += np.round(size * sigma)
     values, noise = of_counts(counts.ravel())
     shape = counts.shape
-    return Trial(values.reshape(shape), noise.reshape(shape), [spike[:2] for spike in spikes])
+    onsets = [spike[:2] for spike in spikes]
+    return Trial(values.reshape(shape), noise.reshape(shape), onsets, counts)
 
 
 def plant_shares(seed: int) -> Trial:
@@ -125,28 +150,93 @@ def plant_shares(seed: int) -> Trial:
     felt = random.binomial(posts, share).astype(np.float64)
     values, noise = of_shares(felt.ravel(), posts.ravel().astype(np.float64))
     shape = posts.shape
-    return Trial(values.reshape(shape), noise.reshape(shape), [spike[:2] for spike in spikes])
+    onsets, totals = [spike[:2] for spike in spikes], posts.astype(np.float64)
+    return Trial(values.reshape(shape), noise.reshape(shape), onsets, felt / totals, totals)
 
 
 def judge(trial: Trial) -> dict[str, float]:
     """Run the detector over a trial; only rises above what was expected are alerts."""
-    ticks, tracks = trial.values.shape
-    detector = Detector(tracks)
-    alerts = np.zeros((ticks, tracks), dtype=bool)
-    for tick in range(ticks):
-        hours = np.full(tracks, tick // HOUR % 168)
-        signals = detector.step(hours, trial.values[tick], trial.noise[tick])
+    alerts = find_alerts(trial.values, trial.noise)
+    first_week = alerts[:WEEK].sum() / alerts.shape[1]
+    return tally(trial, alerts) | {"first_week": float(first_week)}
+
+
+def find_alerts(values: Floats, noise: Floats) -> Flags:
+    """The alerts of the detector, `(ticks, tracks)`."""
+    detector, alerts = Detector(values.shape[1]), np.zeros(values.shape, dtype=bool)
+    for tick, hours in enumerate(hours_of(values)):
+        signals = detector.step(hours, values[tick], noise[tick])
         alerts[tick] = signals.anomaly & (signals.deviation > 0)
-    delays = []
+    return alerts
+
+
+def hours_of(values: Floats) -> npt.NDArray[np.int64]:
+    """The hour of the week of each value, `(ticks, tracks)`."""
+    ticks = np.arange(len(values))[:, None]
+    return np.broadcast_to(ticks // HOUR % 168, values.shape)
+
+
+def tally(trial: Trial, alerts: Flags) -> dict[str, float]:
+    """What the alerts of a trial are worth."""
+    alerts, delays = alerts.copy(), []
     for track, onset in trial.onsets:
         rose = np.flatnonzero(alerts[onset : onset + LENGTH, track])
         if rose.size:
             delays.append(float(rose[0]))
         alerts[onset : onset + LENGTH, track] = False
-    false = alerts[(WEEKS - 1) * WEEK :].sum() / tracks
-    delay = float(np.median(delays)) if delays else float("nan")
-    planted = float(len(trial.onsets))
-    return {"planted": planted, "found": len(delays), "delay": delay, "false": float(false)}
+    return {
+        "planted": float(len(trial.onsets)),
+        "found": float(len(delays)),
+        "delay": float(np.median(delays)) if delays else float("nan"),
+        "false": float(alerts[(WEEKS - 1) * WEEK :].sum() / alerts.shape[1]),
+    }
+
+
+def judge_shift(seed: int, times: float) -> float:
+    """Alerts a track that a lasting shift brings from an hour after it on, up to the end."""
+    random = np.random.default_rng(seed)
+    rate, start = rates(random), random.integers(2 * WEEK, 2 * WEEK + 4 * DAY, TRACKS)
+    shifted = np.arange(len(rate))[:, None] >= start
+    counts = random.poisson(np.where(shifted, times * rate, rate)).astype(np.float64)
+    values, noise = of_counts(counts.ravel())
+    alerts = find_alerts(values.reshape(counts.shape), noise.reshape(counts.shape))
+    later = [alerts[at + HOUR :, track].sum() for track, at in enumerate(start)]
+    return float(np.mean(later))
+
+
+def score_peers(trial: Trial) -> dict[str, Floats]:
+    """The scores of published methods, held for as long as ours; only of rises."""
+    seen, totals, hours = trial.observed, trial.totals, hours_of(trial.observed)
+    methods = {
+        "seasonal z-score": seasonal_z,
+        "seasonal hybrid ESD": lambda values, hours: hybrid_esd(np.sqrt(values), hours),
+        "Bayesian change points": change_points,
+    }
+    if totals is None:
+        methods["Poisson surprise"] = count_surprise
+    else:
+        methods["beta-binomial surprise"] = lambda values, hours: share_surprise(
+            values, totals, hours
+        )
+    profile, part = Profile(seen.shape[1]), slice(0, seen.shape[1])
+    pairs = zip(hours, seen, strict=True)
+    rises = np.array([row > profile.step(part, hour, row).expected for hour, row in pairs])
+    return {
+        name: once(lambda values, hours, of=of: np.where(rises, of(values, hours), 0.0), 36)(
+            seen, hours
+        )
+        for name, of in methods.items()
+    }
+
+
+def judge_scores(trial: Trial, scores: Floats) -> dict[str, float]:
+    """What scores find at the lowest threshold that gives at most one false alert a track-week."""
+    outside = scores[(WEEKS - 1) * WEEK :].copy()
+    for track, onset in trial.onsets:
+        start = onset - (WEEKS - 1) * WEEK
+        outside[start : start + LENGTH, track] = 0.0
+    threshold = np.sort(outside, axis=None)[-TRACKS - 1]
+    return tally(trial, scores > threshold) | {"threshold": float(threshold)}
 
 
 def measure_cost() -> dict[str, float]:

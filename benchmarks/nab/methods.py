@@ -123,6 +123,76 @@ def resonance(values: Floats, hours: Hours) -> Floats:
     return scores
 
 
+def count_surprise(values: Floats, hours: Hours) -> Floats:
+    """Poisson surprise of a value among its hour of the week (Legendy and Salcman, 1985).
+
+    Minus the logarithm of the tail probability by Chernoff's bound, over the variance in units of
+    the mean, so that it has no unit and serves measures that are no counts (quasi-likelihood,
+    McCullagh and Nelder, 1989).
+    """
+    profile, part = Profile(values.shape[1]), slice(0, values.shape[1])
+    factor, scores = np.ones(values.shape[1]), np.zeros_like(values)
+    level = np.maximum(np.nan_to_num(values[0]), _SMALL)
+    for tick, row in enumerate(np.maximum(values, 0.0)):
+        weight = max(1 / 2000, 1 / (tick + 10))
+        rate = np.maximum(profile.step(part, hours[tick], row).expected, 0.05 * level)
+        value = np.where(np.isnan(row), rate, row)
+        scores[tick] = _chernoff(value, rate) / factor
+        spread = np.minimum((value - rate) ** 2 / rate, 36.0 * factor)
+        factor = np.maximum(factor + weight * (spread - factor), _SMALL)
+        level = np.maximum(level + weight * (value - level), _SMALL)
+    return scores
+
+
+def _chernoff(value: Floats, rate: Floats) -> Floats:
+    """The exponent of the chance of a Poisson count as far from its rate as `value`."""
+    exponent: Floats = value * np.log(np.maximum(value, _SMALL) / rate) - value + rate
+    return exponent
+
+
+def share_surprise(shares: Floats, totals: Floats, hours: Hours) -> Floats:
+    """Beta-binomial surprise of a share of `totals` among its hour of the week.
+
+    The exponent of its chance by Chernoff's bound, over the variance in units of the binomial's,
+    1 + (n - 1) r, with r, by which shares of many posts still vary, from moments (Griffiths, 1973).
+    """
+    profile, part = Profile(shares.shape[1]), slice(0, shares.shape[1])
+    extra, scores = np.zeros(shares.shape[1]), np.zeros_like(shares)
+    for tick, (row, total) in enumerate(zip(shares, totals, strict=True)):
+        chance = np.clip(profile.step(part, hours[tick], row).expected, _SMALL, 1.0 - 1e-6)
+        value = np.where(np.isnan(row), chance, row)
+        exponent = _chernoff(value, chance) + _chernoff(1.0 - value, 1.0 - chance)
+        scores[tick] = total * exponent / (1.0 + np.maximum(total - 1.0, 0.0) * extra)
+        weight = max(1 / 2000, 1 / (tick + 1))
+        size = (value - chance) ** 2 / (chance * (1.0 - chance)) - 1.0 / np.maximum(total, 1.0)
+        extra += weight * (np.minimum(size, 36.0 * np.maximum(extra, 1e-3)) - extra)
+        extra = np.maximum(extra, 0.0)
+    return scores
+
+
+def hybrid_esd(values: Floats, hours: Hours) -> Floats:
+    """Seasonal hybrid ESD: what the season leaves, from its median, in median absolute deviations.
+
+    Over the last week of five minutes (Vallis, Hochenbaum and Kejariwal, HotCloud 2014). The
+    season is the profile by hour of the week in place of their decomposition, which looks ahead;
+    median and deviation are taken anew every 24 ticks.
+    """
+    span, every = 2016, 24
+    count = values.shape[1]
+    profile, part = Profile(count), slice(0, count)
+    left, scores = np.zeros((span, count)), np.zeros_like(values)
+    middle, scale = np.zeros(count), np.full(count, np.inf)
+    for tick, row in enumerate(values):
+        rest = np.nan_to_num(row - profile.step(part, hours[tick], row).expected)
+        scores[tick] = np.abs(rest - middle) / scale
+        left[tick % span] = rest
+        if tick % every == every - 1:
+            known = left[: tick + 1]
+            middle = np.median(known, axis=0)
+            scale = np.maximum(np.median(np.abs(known - middle), axis=0), _SMALL)
+    return scores
+
+
 def once(method: Method, hold: int = 300) -> Method:
     """The method with our rule that a score counts where it tops the fading last peak."""
 
@@ -140,4 +210,6 @@ METHODS: dict[str, Method] = {
     "extreme values (SPOT)": once(extreme_values),
     "Bayesian change points": once(change_points),
     "adaptive resonance": once(resonance),
+    "Poisson surprise": once(count_surprise),
+    "seasonal hybrid ESD": once(hybrid_esd),
 }

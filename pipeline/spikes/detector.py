@@ -58,14 +58,16 @@ _MAGIC, _VERSION = b"wvsp", 1
 class Tuning:
     """What the detector is set to, for buckets of five minutes; one setting serves all series."""
 
-    novelty: float = 0.01
+    novelty: float = 0.0125
     """The novelty that is an anomaly, as a share of the range."""
-    between: float = 0.75
-    """The weight of a gap between values that were seen, against one beyond them all."""
+    few: int = 250
+    """After this many values twice as much is: where few were seen, most are new."""
     forget: float = 1 / 12_000
     """The share of its range that a series forgets at each end a tick."""
-    hold: int = 300
+    hold: int = 360
     """Ticks over which the last peak of the novelty fades."""
+    times: float = 5.0
+    """Within them, only a peak this many times as high is another one."""
     warm_up: int = 100
     """Ticks of a series without a score."""
     rhythm: Rhythm = field(default_factory=Rhythm)
@@ -116,7 +118,7 @@ class Detector(State):
         self._profile = Profile(count, self._tuning.rhythm)
         self._last = np.full(count, np.nan)
         self._unit = np.full(count, np.inf)
-        self._novel = Peaks(count, self._tuning.hold)
+        self._novel = Peaks(count, self._tuning.hold, self._tuning.times, least=1.0)
         self._surprise = Surprise(count, self._tuning.pace)
         self._ticks = np.zeros(count, dtype=np.int32)
 
@@ -204,12 +206,13 @@ class Detector(State):
             level, chance = values, noise
         forecast = self._profile.step(part, hours, level)
         deviation = level - forecast.expected
-        novelty = self._share(self._values.step(part, level), chance)
-        novelty += forecast.skill * self._share(self._misses.step(part, deviation), chance)
+        novelty = _share(self._values.step(part, level), chance)
+        novelty += forecast.skill * _share(self._misses.step(part, deviation), chance)
         expected, spread = forecast.expected, DEVIATIONS * forecast.spread
         self._ticks[part] += here
         scored = here & (self._ticks[part] > self._tuning.warm_up)
-        ratio = np.where(scored, novelty / self._tuning.novelty, 0.0)
+        enough = self._tuning.novelty * (1.0 + self._tuning.few / np.maximum(self._ticks[part], 1))
+        ratio = np.where(scored, novelty / enough, 0.0)
         ratio = self._novel.rise(part, ratio)
         if noise is not None:
             age = self._ticks[part].astype(np.float64)
@@ -231,10 +234,11 @@ class Detector(State):
         unit = np.where(np.isinf(self._unit[part]), 0.0, self._unit[part])
         return 0.25 * unit / np.maximum(np.sqrt(np.maximum(np.abs(values), unit)), _TINY)
 
-    def _share(self, place: Place, chance: Floats) -> Floats:
-        """The gap beyond what chance makes, as a share of the range."""
-        weight = np.where(place.between, self._tuning.between, 1.0)
-        return weight * np.maximum(place.gap - chance, 0.0) / np.maximum(place.span, _TINY)
+
+def _share(place: Place, chance: Floats) -> Floats:
+    """The gap beyond what chance makes, as a share of the range."""
+    share: Floats = np.maximum(place.gap - chance, 0.0) / np.maximum(place.span, _TINY)
+    return share
 
 
 def root(values: Floats) -> Floats:

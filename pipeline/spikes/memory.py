@@ -25,7 +25,6 @@ from pipeline.spikes.state import State
 Floats = npt.NDArray[np.float64]
 Cells = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
-Flags = npt.NDArray[np.bool_]
 
 CELLS = 1024
 _FINEST = 256
@@ -46,8 +45,6 @@ class Place:
     """The distance from the nearest seen cell, in the values' unit; 0 for the first value."""
     span: Floats
     """The range of the series with this value in it."""
-    between: Flags
-    """Whether the value is new and lies between seen cells, not beyond them."""
 
 
 class Memory(State):
@@ -82,22 +79,22 @@ class Memory(State):
         rows, seen = np.arange(part.start, part.stop), self._seen
         byte, bit = cell >> 3, np.left_shift(np.uint8(1), (cell & 7).astype(np.uint8))
         known = seen[rows, byte]
-        gap, between = np.zeros(len(values)), np.zeros(len(values), dtype=np.bool_)
+        gap = np.zeros(len(values))
         new = np.flatnonzero(((known & bit) == 0) & here)
         if new.size:
-            gap[new], between[new] = self._gap(rows[new], values[new], cell[new])
+            gap[new] = self._gap(rows[new], values[new], cell[new])
         seen[rows, byte] = np.where(here, known | bit, known)
-        return Place(gap, np.where(here, high - low, 0.0), between)
+        return Place(gap, np.where(here, high - low, 0.0))
 
-    def _gap(self, rows: Cells, values: Floats, cell: Cells) -> tuple[Floats, Flags]:
-        """Distance to the nearer edge of the nearest seen cells, and whether there are two."""
+    def _gap(self, rows: Cells, values: Floats, cell: Cells) -> Floats:
+        """Distance to the nearer edge of the nearest seen cells."""
         words = self._seen[rows].view(np.uint64)
         below, above = _nearest(words, cell)
         first, width = self._first[rows], self._width[rows]
         under = np.where(below >= 0, values - (first + below + 1) * width, np.inf)
         over = np.where(above >= 0, (first + above) * width - values, np.inf)
         gap = np.minimum(under, over)
-        return np.where(np.isinf(gap), 0.0, np.maximum(gap, 0.0)), (below >= 0) & (above >= 0)
+        return np.where(np.isinf(gap), 0.0, np.maximum(gap, 0.0))
 
     def _fit(self, part: slice, low: Floats, high: Floats) -> None:
         """Make new grids for those series whose range their grid does not fit."""

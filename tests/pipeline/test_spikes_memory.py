@@ -61,9 +61,3 @@ def test_series_do_not_touch_each_other() -> None:
         gaps = together.step(slice(0, 5), row).gap
         each = [memory.step(ONE, row[[at]]).gap[0] for at, memory in enumerate(alone)]
         assert each == list(gaps)
-
-
-def test_a_value_between_seen_ones_is_told_from_one_beyond() -> None:
-    memory = Memory(1, forget=0.0)
-    between = [memory.step(ONE, np.array([v])).between[0] for v in (0.0, 10.0, 5.0, 5.0, 11.0)]
-    assert between == [False, False, True, False, False]

@@ -134,7 +134,7 @@ def test_the_version_stands_for_the_layout() -> None:
 
 def test_tuning_for_other_buckets_keeps_its_times() -> None:
     minute = Tuning().per(60)
-    assert (minute.hold, minute.pace.spread, minute.warm_up) == (1500, 10000, 100)
+    assert (minute.hold, minute.pace.spread, minute.warm_up) == (1800, 10000, 100)
     assert (1 - minute.pace.weight) ** 5 == pytest.approx(1 - Tuning().pace.weight)
     assert minute.rhythm.level == 720
     assert Tuning().per(300) == Tuning()
