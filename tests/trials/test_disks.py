@@ -43,7 +43,7 @@ def _redis(trial: Trial) -> None:
             time.sleep(FULL_SECONDS)
             assert trial.progress("aggregate") == counted, "a write was taken on a full disk"
             _said(trial, "aggregate", "the store does not answer")
-            _said(trial, "redis", "No space left on device")
+            _said(trial, "redis", "while writing to the AOF file")
             ballast.unlink()
             trial.recovers(Fault(trial, "aggregate"), BACK_SECONDS)
         trial.settle()
