@@ -26,8 +26,8 @@ from tests.pipeline.alerts import ONSET, an_alert, cleared, updated
 from tests.waiting import until
 from tests.workers.receivers import AlertmanagerReceiver, HttpReceiver, SmtpSink, served, text_of
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
-WAIT = 60.0
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
+WAIT = 150.0
 Publish = Callable[..., None]
 
 
@@ -70,7 +70,7 @@ class Process:
     def stop(self) -> None:
         if self._running is not None and self._running.poll() is None:
             self._running.terminate()
-            assert self._running.wait(60) == 0, self.log.read_text()[-3000:]
+            assert self._running.wait(150) == 0, self.log.read_text()[-3000:]
 
 
 @pytest.fixture
