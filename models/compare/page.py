@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from models.compare.recipe import ComparedTask, CompareRecipe
-from models.compare.run import Row
+from models.compare.run import Row, names_of
 from models.errors import ModelError
 from models.intervals import Estimate, bootstrap
 from models.metrics import Floats, Ints, Values, choice_scores, confusion
@@ -60,6 +60,9 @@ def _section(task: ComparedTask, rows: Sequence[Row]) -> str:
         f"{len(first.actual)} posts scored: {classes}.",
         "\n".join([HEAD, *(_line(row) for row in rows)]),
     ]
+    missing = [name for name in names_of(task) if name not in {row.name for row in rows}]
+    if missing:
+        parts.append(f"Not run yet: {', '.join(missing)}.")
     fused = [row for row in rows if row.subsets]
     if fused:
         parts += ["The same fusions with modalities taken away, macro-F1:", _subsets(fused)]

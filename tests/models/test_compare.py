@@ -114,6 +114,10 @@ def test_the_page_holds_the_tables_between_its_markers(made: Path, tmp_path: Pat
     tables = markdown(plan, list(found(made).values()))
     assert "### Composites" in tables
     assert "| **released model** |" in tables
+    assert "Not run yet" not in tables
+    some = markdown(plan, [found(made)["posts/majority"]])
+    assert "Not run yet: tf-idf, text-cnn, released." in some
+    assert "Composites" not in some
     assert (
         "| fusion | text | image | audio | text+image | text+audio | image+audio | all |" in tables
     )
