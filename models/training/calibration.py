@@ -63,13 +63,11 @@ def temperature(emotions: Floats, polarity: Floats, rows: Rows) -> Temperature:
     """The divisors with the least negative log-likelihood on a grid; 1 without any label.
 
     Corpora count alike, whatever their size: a subset of modalities must be calibrated on tweets
-    and on film dialogue. Polarity is judged by rows that annotate it, as far as there are any.
+    and on film dialogue.
     """
     known = ~np.isnan(rows.emotions)
     wanted = np.nan_to_num(rows.emotions)
     graded = ~np.isnan(rows.polarity[:, 0])
-    annotated = graded & (rows.polarity_weight == 1.0)
-    graded = annotated if annotated.sum() >= FEW else graded
     target = np.nan_to_num(rows.polarity)
     labelled: Bools = np.asarray(known.any(axis=1))
 
