@@ -47,4 +47,6 @@ def test_what_cannot_be_read_counts_as_not_given(release: Path) -> None:
 
 def test_its_card_and_scores(release: Path, world: Path) -> None:
     assert "posts" in evaluate(release, world / "data", "dev", ["posts"])
-    assert "| posts | text | made up |" in (release / "card.md").read_text()
+    card = (release / "card.md").read_text()
+    assert "| posts | text, fusion | made up | **no** |" in card
+    assert "Whisper" not in card

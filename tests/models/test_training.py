@@ -16,6 +16,7 @@ from transformers import BertConfig, BertModel
 from models.evaluation import evaluate
 from models.labels import EMOTIONS
 from models.predictor import Predictor
+from models.release import verify
 from models.training import loop, train
 from models.training.recipe import RecipeError, find_start, read_recipe
 from tests.models.samples import flac, png
@@ -142,8 +143,11 @@ def test_a_run_ends_in_a_release_that_loads(world: Path) -> None:
     assert set(scores) == {"posts", "faces", "voices"}
     assert scores["posts"]["rows"] == 12
     card = (release / "card.md").read_text()
-    assert "| posts | 12 |" in card
-    assert "| posts | text | made up |" in card
+    assert "| posts | none | 12 |" in card
+    assert "| posts | text, fusion | made up | **no** |" in card
+    for heading in ("Calibration", "Risk and coverage", "Known failures", "Time and energy"):
+        assert f"## {heading}\n" in card
+    assert verify(release).use == "research"
 
 
 @pytest.mark.parametrize("stage", ["text", "audio"])
