@@ -56,7 +56,7 @@ class Features:
         names = [name for name in MODALITIES if f"vectors/{name}" in tensors]
         return cls(
             {name: tensors[f"vectors/{name}"] for name in names},
-            {name: tensors[f"place/{name}"].numpy() for name in names},
+            {name: tensors[f"place/{name}"].numpy() for name in MODALITIES},
         )
 
 
