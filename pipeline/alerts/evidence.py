@@ -28,6 +28,8 @@ _SHARED_BY = 3
 """Distinct posts, and authors, that a term needs."""
 _Z = 2.0
 """Standard deviations by which the log ratio of a term has to differ from 0."""
+_RATIO = 3.0
+"""Times by which the share of a term has to have grown: little words drift by less."""
 _SHINGLE = 4
 _ALIKE = 0.6
 """Jaccard similarity of shingles from which two texts are nearly the same (Broder, 1997)."""
@@ -105,7 +107,7 @@ def _changed(now: Sample, before: Sample, words: _Words) -> tuple[Term, ...]:
         old = earlier[term]
         ratio = ((count + 0.5) / (many + 1)) / ((old + 0.5) / (few + 1))
         z = math.log(ratio) / math.sqrt(1 / (count + 0.5) + 1 / (old + 0.5))
-        if z >= _Z:
+        if z >= _Z and ratio >= _RATIO:
             share = old / few if few else 0.0
             found.append((z, Term(term, round(count / many, 4), round(share, 4), round(ratio, 2))))
     found.sort(key=lambda pair: (-pair[0], pair[1].term))
