@@ -4,14 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from models.evaluation import evaluate
 from models.fused import FusedModel
+from models.labels import MODALITIES
 from models.prediction import Prediction
 from models.predictor import Predictor
 from models.prepare import Item, Prepared, Preparer
 from models.release import read_config, verify
 from models.training import train
+from models.training.features import Features
 from tests.models.samples import flac, png
 from tests.models.test_training import RECIPE, no_report
 from tests.models.test_training import world as world  # noqa: PLC0414
@@ -50,3 +53,15 @@ def test_its_card_and_scores(release: Path, world: Path) -> None:
     card = (release / "card.md").read_text()
     assert "| posts | text, fusion | made up | **no** |" in card
     assert "Whisper" not in card
+
+
+def test_its_features_are_read_back_whole(tmp_path: Path) -> None:
+    place = {name: np.full(2, -1) for name in MODALITIES} | {"text": np.array([1, 0])}
+    Features({"text": torch.rand(2, 4)}, place).save(tmp_path / "features.safetensors")
+    found = Features.load(tmp_path / "features.safetensors")
+    assert list(found.vectors) == ["text"]
+    assert {name: rows.tolist() for name, rows in found.place.items()} == {
+        "text": [1, 0],
+        "image": [-1, -1],
+        "audio": [-1, -1],
+    }
