@@ -113,19 +113,17 @@ def study(
         )
         answers.append(said)
     comparisons = [
-        compare(reports[0].model, reports[i].model, corpus.name, answers[0], answers[i])
-        for i in range(1, len(reports))
-        for corpus in found
+        compare(reports[0].model, rival.model, name, (answers[0][name], said[name]))
+        for rival, said in zip(reports[1:], answers[1:], strict=True)
+        for name in said
     ]
     return Study(split, reports, comparisons)
 
 
-def compare(
-    first: str, second: str, corpus: str, one: dict[str, Answers], other: dict[str, Answers]
-) -> Comparison:
+def compare(first: str, second: str, corpus: str, answers: tuple[Answers, Answers]) -> Comparison:
     """Paired bootstrap of every score's difference, and McNemar's test."""
-    a, b = shared(one[corpus], other[corpus])
-    of_first, of_second = tasks(a), tasks(b)
+    one, other = shared(*answers)
+    of_first, of_second = tasks(one), tasks(other)
     scores: dict[str, Difference] = {}
     discordance: dict[str, Discordance] = {}
     for prefix, task in of_first.items():
@@ -134,7 +132,7 @@ def compare(
         scores |= {prefix + name: value for name, value in differences.items()}
         if task.passed is None:
             discordance[prefix.rstrip("_") or "emotions"] = mcnemar(task.right, rival.right)
-    return Comparison(first, second, corpus, headline(a), scores, discordance)
+    return Comparison(first, second, corpus, headline(one), scores, discordance)
 
 
 def _languages(corpora: list[Corpus], said: dict[str, Answers]) -> dict[str, LanguageReport]:
