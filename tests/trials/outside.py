@@ -182,7 +182,7 @@ def main() -> int:
         finally:
             weathervane(folder, "down")
     wrong = compare(posts, events, letters, shown)
-    about = {"sent": len(posts), "events": len(events), "letters": len(letters)}
+    about: dict[str, Any] = {"sent": len(posts), "events": len(events), "letters": len(letters)}
     about |= {"total": shown["posts"], "kills": dict(killer.kills)}
     print(json.dumps(about | wrong, ensure_ascii=False, indent=1))
     return int(any(wrong.values()) or not killer.kills)

@@ -47,6 +47,13 @@ reason elsewhere. `--overload-seconds 600` and `--soak-minutes 120` are the full
 `python -m tests.trials.outside` checks the promise from outside: it kills workers and Redis at
 random while it sends 20,000 posts, uses the command line and confluent-kafka alone, and compares
 sets and totals.
+
+**Rows older than the code.** The delivery loop has since been given a thread for the commit
+([why](decisions/delivery-in-transactions.md)). Rows 1 to 5, 7, 8, 10, 12, 19 and 20 are of the
+loop before; so are 6 and 22, which have since been given scores that are not numbers and letters
+that another model can score. The loop as it is was held to its own test of killed and stopped
+members, `pytest -m trial tests/pipeline/test_delivery_faults.py`, with a stub for the model. The
+check from outside has not been run to its end.
 """
 
 
