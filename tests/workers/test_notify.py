@@ -123,14 +123,15 @@ def test_each_change_is_told_once_though_notify_is_killed_twice(
     process: Process, settings: Settings, publish: Publish
 ) -> None:
     hook, manager, sink = HttpReceiver(), AlertmanagerReceiver(), SmtpSink()
-    alert = an_alert(unique())
+    alert = an_alert(unique(), track=(track := unique()))
+    more = f'per_minute = 600\ntracks = ["{track}"]\n'
     grown = updated(alert, 8)
     over = cleared(grown)
     process.channels.write_text(
-        webhook(hook.url + "/hook", more='key_secret = "key"\nper_minute = 600')
+        webhook(hook.url + "/hook", more=f'key_secret = "key"\n{more}')
         + f'[[channel]]\nname = "am"\nkind = "alertmanager"\nurl = "{manager.url}"\n'
-        + "per_minute = 600\nresolve_minutes = 0.1\n"
-        + mail(sink)
+        + f"resolve_minutes = 0.1\n{more}"
+        + mail(sink, more)
     )
 
     def told(count: int) -> bool:
@@ -168,7 +169,7 @@ def test_each_change_is_told_once_though_notify_is_killed_twice(
         until(lambda: waiting(settings) == 0, "everything is done", WAIT)
         until(lambda: manager.turns[-1] == (alert.id, "resolved"), "it is resolved", WAIT)
 
-        last = an_alert(unique())
+        last = an_alert(unique(), track=track)
         publish(last)
         until(lambda: sink.about(last.id) and len(hook.messages()) == 4, "the next is told", WAIT)
 
@@ -176,9 +177,9 @@ def test_each_change_is_told_once_though_notify_is_killed_twice(
         assert list(hook.messages()) == keys
         assert len(hook.requests) == 6, "the two that stood are sent once more, by the same name"
         assert [subject.split(" (")[0] for subject in sink.about(alert.id)] == [
-            "Joy spikes in coffee",
-            "Joy in coffee grows to severity 8 of 10",
-            "Joy in coffee is back to normal",
+            f"Joy spikes in {track}",
+            f"Joy in {track} grows to severity 8 of 10",
+            f"Joy in {track} is back to normal",
         ]
         assert len({m["Message-ID"] for m in sink.mails}) == 4
         assert manager.turns == [
