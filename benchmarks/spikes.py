@@ -13,12 +13,14 @@ import json
 import resource
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmarks.nab.methods import (
+    Method,
     change_points,
     count_surprise,
     hybrid_esd,
@@ -207,7 +209,7 @@ def judge_shift(seed: int, times: float) -> float:
 def score_peers(trial: Trial) -> dict[str, Floats]:
     """The scores of published methods, held for as long as ours; only of rises."""
     seen, totals, hours = trial.observed, trial.totals, hours_of(trial.observed)
-    methods = {
+    methods: dict[str, Method] = {
         "seasonal z-score": seasonal_z,
         "seasonal hybrid ESD": lambda values, hours: hybrid_esd(np.sqrt(values), hours),
         "Bayesian change points": change_points,
@@ -215,18 +217,22 @@ def score_peers(trial: Trial) -> dict[str, Floats]:
     if totals is None:
         methods["Poisson surprise"] = count_surprise
     else:
-        methods["beta-binomial surprise"] = lambda values, hours: share_surprise(
-            values, totals, hours
-        )
+        methods["beta-binomial surprise"] = partial(share_surprise, totals)
     profile, part = Profile(seen.shape[1]), slice(0, seen.shape[1])
     pairs = zip(hours, seen, strict=True)
     rises = np.array([row > profile.step(part, hour, row).expected for hour, row in pairs])
+    hold = 36
     return {
-        name: once(lambda values, hours, of=of: np.where(rises, of(values, hours), 0.0), 36)(
-            seen, hours
-        )
-        for name, of in methods.items()
+        name: once(partial(score_rises, method, rises), hold)(seen, hours)
+        for name, method in methods.items()
     }
+
+
+def score_rises(
+    method: Method, rises: Flags, values: Floats, hours: npt.NDArray[np.int64]
+) -> Floats:
+    """The scores of a method where values rise above what was expected, 0 elsewhere."""
+    return np.where(rises, method(values, hours), 0.0)
 
 
 def judge_scores(trial: Trial, scores: Floats) -> dict[str, float]:

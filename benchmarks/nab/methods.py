@@ -150,7 +150,7 @@ def _chernoff(value: Floats, rate: Floats) -> Floats:
     return exponent
 
 
-def share_surprise(shares: Floats, totals: Floats, hours: Hours) -> Floats:
+def share_surprise(totals: Floats, shares: Floats, hours: Hours) -> Floats:
     """Beta-binomial surprise of a share of `totals` among its hour of the week.
 
     The exponent of its chance by Chernoff's bound, over the variance in units of the binomial's,
