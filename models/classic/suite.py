@@ -109,7 +109,7 @@ class Suite:
             name=name,
             title=FAMILY[name].title if name in FAMILY else FUSIONS[name],
             parameters=sum(p.numel() for p in trained.model.parameters()),
-            rows=0 if name == "model-sum" else len(self._learnt(tower)),
+            rows=self._rows(name, tower),
             epochs=0 if name == "model-sum" else tower.epochs,
             seconds=round(seconds, 1),
             predicted=predicted,
@@ -131,6 +131,12 @@ class Suite:
             build = builders.get(name, lambda: self._tower(name))
             self._trained[name] = build()
         return self._trained[name]
+
+    def _rows(self, name: str, wish: TowerPlan) -> int:
+        """How many posts it learns from."""
+        if name == "model-weighted":
+            return len(self.split.held)
+        return 0 if name == "model-sum" else len(self._learnt(wish))
 
     def batch(self, trained: Trained, posts: Posts) -> Batch:
         """Posts as a model reads them, nothing varied; read anew each time."""
