@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from faust.types import TP
 from faust.types.auth import AuthProtocol
+from intervaltree import IntervalTree
 from kafka.partitioner.default import murmur2
 
 from pipeline.settings import Settings
-from workers.monitor.streams import clock_key, make_app, make_table
+from workers.monitor.streams import _Consumer, clock_key, make_app, make_table
 
 
 @pytest.fixture
@@ -54,3 +58,15 @@ def test_credentials_come_from_the_settings(
     assert credentials.protocol == expected
     if protocol.startswith("SASL"):
         assert (credentials.username, credentials.password) == ("weathervane", "word")
+
+
+def test_a_commit_goes_past_every_transaction_marker() -> None:
+    place = TP("rollups", 0)
+    consumer = _Consumer.__new__(_Consumer)
+    consumer._acked, consumer._acked_index = defaultdict(list), defaultdict(set)
+    consumer._gap, consumer._committed_offset = defaultdict(IntervalTree), {place: None}
+    # Records at 0, 1, 3, 4, 6 and 9; markers between them, as Faust finds them.
+    for after, record in ((1, 3), (4, 6), (6, 9)):
+        asyncio.run(consumer._add_gap(place, after + 1, record))
+    consumer._acked[place] = [0, 1, 3, 4, 6, 9]
+    assert consumer._new_offset(place) == 10
