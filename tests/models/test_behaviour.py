@@ -31,6 +31,15 @@ MEASURED = {
         "negation": 0.80,
         "sarcasm": 0.25,
     },
+    "fused-open": {
+        "plain": 0.75,
+        "emoji": 0.90,
+        "hashtag": 0.88,
+        "elongation": 0.67,
+        "bracket": 0.88,
+        "negation": 0.70,
+        "sarcasm": 0.38,
+    },
 }
 SLACK = 0.13  # one post of a kind: number formats differ between processors
 
