@@ -22,10 +22,10 @@ from models.tasks import TaskReport
 
 STYLE = """
 body { font: 15px/1.5 system-ui, "Noto Sans CJK SC", sans-serif; color: #222; margin: 2rem auto;
-  max-width: 68rem; padding: 0 1rem }
+  max-width: 76rem; padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2.5rem } h3 { font-size: 1rem }
 table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric: tabular-nums }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #e5e5e5 }
+th, td { padding: .2rem .55rem; text-align: right; border-bottom: 1px solid #e5e5e5 }
 th:first-child, td:first-child { text-align: left } th { font-weight: 600; vertical-align: bottom }
 td small { color: #777; display: block; white-space: nowrap }
 .bad { color: #b3261e; font-weight: 600 } .note { color: #555 }
