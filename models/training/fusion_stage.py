@@ -15,7 +15,7 @@ from models.training.losses import masked_loss
 from models.training.recipe import Fit, FusionRecipe
 
 NOTHING = 0.01  # share of samples with every modality dropped, from which the prior is learnt
-VOICES = 0.3  # share of the distracted texts that come with a voice, alone or with a picture
+VOICES = 0.5  # share of the distracted texts that come with a voice, alone or with a picture
 EXCLUSIVE = 0.2
 # Which modalities a composite joins, as columns of MODALITIES.
 JOINS = ((0, 1, 2), (0, 1), (0, 2), (1, 2))
