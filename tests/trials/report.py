@@ -53,8 +53,8 @@ sets and totals.
 loop before; so are 6 and 22, which have since been given scores that are not numbers and letters
 that another model can score. The loop as it is, with a stub for the model and two members that
 were killed, stopped and ended, answered 20,000 and 8,000 records once each and in the order of
-their keys, by a script that `pytest -m trial tests/pipeline/test_delivery_faults.py` was made from; that
-test itself and the check from outside have not been run to their end.
+their keys, by a script that `pytest -m trial tests/pipeline/test_delivery_faults.py` was made
+from; that test itself and the check from outside have not been run to their end.
 """
 
 
