@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, gelu, scaled_dot_product_attention
 
-
 Extent = Sequence[int] | Tensor  # of a packed row its lengths, of a padded batch its mask
 
 
