@@ -184,7 +184,9 @@ def _fires(life: Life, reading: Reading, strength: float, rule: Rule) -> bool:
     run, anomaly = life.run, life.anomaly
     if run is None or anomaly is None or reading.minute - anomaly > LATCH * MINUTE:
         return False
-    if strength < rule.fire or run.posts < rule.minimum_posts or not math.isfinite(reading.observed):
+    if strength < rule.fire or run.posts < rule.minimum_posts:
+        return False
+    if not math.isfinite(reading.observed):
         return False
     return reading.minute >= life.quiet_until or severity(strength) > severity(life.bar)
 
