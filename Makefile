@@ -47,7 +47,7 @@ browser: setup
 
 # Faults that the system must survive, each injected for real: `make trials T=1`.
 trials: setup
-	$(BIN)/pytest -m trial tests/trials tests/pipeline tests/workers $(if $(T),-k "trial_$(T)_ or trial_$(T)a_ or trial_$(T)b_")
+	$(BIN)/pytest -m trial tests/trials tests/pipeline $(if $(T),-k "trial_$(T)_ or trial_$(T)a_ or trial_$(T)b_")
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -149,7 +149,7 @@ def command(life: Life, given: AlertCommand) -> Alert | None:
 
 
 def _strength(life: Life, reading: Reading) -> float:
-    if not math.isfinite(reading.observed):
+    if math.isnan(reading.observed):
         return 0.0
     life.long += LONG * (reading.deviation - life.long)
     life.short += SHORT * (reading.deviation - life.short)
@@ -172,7 +172,7 @@ def _run(life: Life, reading: Reading, cell: Cell, strength: float, rule: Rule) 
     run.posts += reading.posts
     run.cell.add(cell)
     run.peak = max(run.peak, strength)
-    if not math.isfinite(reading.observed):
+    if math.isnan(reading.observed):
         run.calm += cell.posts == 0
     else:
         run.calm = 0 if above else run.calm + 1
@@ -184,9 +184,7 @@ def _fires(life: Life, reading: Reading, strength: float, rule: Rule) -> bool:
     run, anomaly = life.run, life.anomaly
     if run is None or anomaly is None or reading.minute - anomaly > LATCH * MINUTE:
         return False
-    if strength < rule.fire or run.posts < rule.minimum_posts:
-        return False
-    if not math.isfinite(reading.observed):
+    if strength < rule.fire or run.posts < rule.minimum_posts or math.isnan(reading.observed):
         return False
     return reading.minute >= life.quiet_until or severity(strength) > severity(life.bar)
 
@@ -232,7 +230,7 @@ def _go_on(life: Life, reading: Reading, rule: Rule) -> Alert | None:
         "posts": run.posts,
         "evidence": _evidence(run.cell, alert.evidence),
     }
-    if math.isfinite(reading.observed):
+    if not math.isnan(reading.observed):
         changes |= {
             name: getattr(reading, name)
             for name in ("observed", "expected", "low", "high", "deviation")

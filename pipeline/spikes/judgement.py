@@ -61,6 +61,7 @@ def judge(
     )
     low, high = np.fmin(low, centre), np.fmax(high, centre)
     with np.errstate(invalid="ignore", divide="ignore"):
-        observed = np.where(share, parts / totals, parts)
+        # A total of 0 is no value, whatever the parts: posts may wait for more before they count.
+        observed = np.where(share, parts / np.where(totals > 0, totals, np.nan), parts)
         deviation = np.nan_to_num(signals.deviation / signals.spread, posinf=0.0, neginf=0.0)
     return Judgement(observed, centre, low, high, deviation, signals.score, signals.anomaly)

@@ -92,3 +92,11 @@ def test_a_gap_of_a_day_brings_no_alert_and_no_posts_are_no_share() -> None:
     assert np.isnan(judged.observed[gap]).all()
     assert np.isfinite(judged.expected[gap, 0]).all()
     assert judged.anomaly[gap.stop :].sum() <= 1
+
+
+def test_parts_of_nothing_are_no_observation() -> None:
+    detector = Detector(2, Tuning().per(BUCKET))
+    judged = judge(detector, np.zeros(2, np.int64), np.array([0.0, 3.0]), np.zeros(2))
+    assert np.isnan(judged.observed).all()
+    assert not judged.anomaly.any()
+    assert np.array_equal(judged.deviation, np.zeros(2))

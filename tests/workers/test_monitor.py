@@ -34,7 +34,6 @@ def monitoring(kafka: str, redis_url: str, tmp_path: Path) -> Iterator[Monitorin
     made.clean()
 
 
-@pytest.mark.trial
 def test_one_alert_a_spike_though_it_is_killed_and_history_is_replayed(
     monitoring: Monitoring,
 ) -> None:
