@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import re
-import tomllib
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,14 +11,13 @@ import msgspec
 
 from pipeline.errors import SettingsError
 from pipeline.post import Post
+from pipeline.watched import WatchedFile, read_toml
 
 ALL = "all"
 """The track that every post is in."""
 
 _LETTER = r"[^\W_\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
 """A letter or digit of a script that separates its words: not kana, not Chinese characters."""
-
-log = logging.getLogger(__name__)
 
 
 class Track(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,44 +56,17 @@ class TrackMatcher:
         return (ALL, *(c.track.name for c in self._tracks if c.matches(post, text)))
 
 
-class TrackFile:
-    """A TOML file of `[[track]]` tables, read again whenever it changes.
-
-    A file that became unreadable is reported and the tracks before it stay in force.
-
-    Raises:
-        SettingsError: on the first read, where there is nothing to fall back to.
-    """
+class TrackFile(WatchedFile[TrackMatcher]):
+    """A TOML file of `[[track]]` tables, read again whenever it changes."""
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._seen: tuple[int, int] | None = None
-        self.matcher = TrackMatcher()
-        if path is not None:
-            self._seen = self._stamp(path)
-            self.matcher = TrackMatcher(load_tracks(path))
-
-    def current(self) -> TrackMatcher:
-        """The matcher in force now: one `stat` a call."""
-        if self._path is None:
-            return self.matcher
-        stamp = self._stamp(self._path)
-        if stamp != self._seen:
-            self._seen = stamp
-            try:
-                self.matcher = TrackMatcher(load_tracks(self._path))
-                log.info("tracks are now: %s", ", ".join(self.matcher.names))
-            except SettingsError as error:
-                log.error("%s; the tracks before this change stay in force", error)
-        return self.matcher
-
-    @staticmethod
-    def _stamp(path: Path) -> tuple[int, int] | None:
-        try:
-            stat = path.stat()
-        except OSError:
-            return None
-        return stat.st_mtime_ns, stat.st_size
+        super().__init__(
+            path,
+            "tracks",
+            lambda path: TrackMatcher(load_tracks(path)),
+            TrackMatcher(),
+            lambda matcher: matcher.names,
+        )
 
 
 def load_tracks(path: Path) -> tuple[Track, ...]:
@@ -105,12 +75,7 @@ def load_tracks(path: Path) -> tuple[Track, ...]:
     Raises:
         SettingsError: with the file and what is wrong in it.
     """
-    try:
-        tracks = msgspec.toml.decode(path.read_bytes(), type=_File).track
-    except OSError as error:
-        raise SettingsError(f"tracks: cannot read {path}: {error.strerror}") from error
-    except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"tracks: {path}: {error}") from error
+    tracks = read_toml(path, _File, "tracks").track
     names = [track.name for track in tracks]
     for name in names:
         if not re.fullmatch(r"[\w .&+-]{1,64}", name):

@@ -73,7 +73,7 @@ def _redis(settings: Settings) -> str:
 
 
 def _tracks(settings: Settings) -> str:
-    return ", ".join(TrackFile(settings.tracks).matcher.names)
+    return ", ".join(TrackFile(settings.tracks).current().names)
 
 
 def _notify(settings: Settings) -> str:

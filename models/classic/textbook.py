@@ -19,7 +19,7 @@ from models.classic.suite import Result, Split, Suite
 from models.corpora import DataError
 from models.metrics import single_label
 from models.training.progress import Report, reporter
-from models.training.recipe import RecipeError, find_start
+from models.training.recipe import RecipeError, find_start, read_toml
 
 KIND = "textbook"
 LEAST = 20  # posts below which a split says nothing
@@ -95,12 +95,7 @@ def split_posts(posts: Posts, plan: Textbook) -> Split:
 
 
 def _read(recipe: Path) -> Textbook:
-    try:
-        plan = msgspec.toml.decode(recipe.read_bytes(), type=Textbook)
-    except OSError as error:
-        raise RecipeError(f"{recipe} cannot be read: {error.strerror}") from error
-    except msgspec.DecodeError as error:
-        raise RecipeError(f"{recipe}: {error}") from error
+    plan = read_toml(recipe, Textbook)
     check_plan(plan.suite, str(recipe))
     return plan
 

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from models.classic.plan import SuitePlan, check_plan
-from models.training.recipe import Corpus, RecipeError
+from models.training.recipe import Corpus, read_toml
 
 
 class ComparedTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,12 +39,7 @@ class CompareRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def read_compare_recipe(path: Path) -> CompareRecipe:
     """Read and check a recipe. Raises RecipeError with the field at fault."""
-    try:
-        recipe = msgspec.toml.decode(path.read_bytes(), type=CompareRecipe)
-    except OSError as error:
-        raise RecipeError(f"{path} cannot be read: {error.strerror}") from error
-    except msgspec.DecodeError as error:
-        raise RecipeError(f"{path}: {error}") from error
+    recipe = read_toml(path, CompareRecipe)
     for task in recipe.task:
         check_plan(task.suite, f"{path}, task {task.name}")
     return recipe

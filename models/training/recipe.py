@@ -1,6 +1,8 @@
 """The recipe of a training run: what is trained on what, in one TOML file."""
 
+import tomllib
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -120,14 +122,22 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     held_out: float = 0.05
 
 
-def read_recipe(path: Path) -> Recipe:
-    """Read and check a recipe. Raises RecipeError with the field at fault."""
+Kind = TypeVar("Kind")
+
+
+def read_toml(path: Path, kind: type[Kind]) -> Kind:
+    """Read and check a recipe of any kind. Raises RecipeError with the field at fault."""
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Recipe)
+        return msgspec.toml.decode(path.read_bytes(), type=kind)
     except OSError as error:
         raise RecipeError(f"{path} cannot be read: {error.strerror}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: {error}") from error
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read and check a recipe of `weathervane train`. Raises RecipeError."""
+    return read_toml(path, Recipe)
 
 
 def find_start(start: str, data: Path, out: Path) -> str:

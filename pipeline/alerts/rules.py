@@ -6,8 +6,6 @@ Without a file there is one rule, the defaults of `Rule`.
 
 from __future__ import annotations
 
-import logging
-import tomllib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,8 +15,7 @@ import msgspec
 
 from pipeline.errors import SettingsError
 from pipeline.rollups import SERIES
-
-log = logging.getLogger(__name__)
+from pipeline.watched import WatchedFile, read_toml
 
 _Deviation = Annotated[float, msgspec.Meta(gt=0, le=1000)]
 _Minutes = Annotated[int, msgspec.Meta(ge=0, le=7 * 1440)]
@@ -80,31 +77,11 @@ class Rules:
         return self._found[key]
 
 
-class RuleFile:
-    """A TOML file of `[[rule]]` tables, read again whenever it changes.
-
-    A file that became unreadable is reported and the rules before it stay in force.
-
-    Raises:
-        SettingsError: on the first read, where there is nothing to fall back to.
-    """
+class RuleFile(WatchedFile[Rules]):
+    """A TOML file of `[[rule]]` tables, read again whenever it changes."""
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._seen = _stamp(path)
-        self._rules = Rules() if path is None else load_rules(path)
-
-    def current(self) -> Rules:
-        """The rules in force now: one `stat` a call."""
-        stamp = _stamp(self._path)
-        if self._path is not None and stamp != self._seen:
-            self._seen = stamp
-            try:
-                self._rules = load_rules(self._path)
-                log.info("rules are now: %s", ", ".join(self._rules.names))
-            except SettingsError as error:
-                log.error("%s; the rules before this change stay in force", error)
-        return self._rules
+        super().__init__(path, "rules", load_rules, Rules(), lambda rules: rules.names)
 
 
 def load_rules(path: Path) -> Rules:
@@ -113,12 +90,7 @@ def load_rules(path: Path) -> Rules:
     Raises:
         SettingsError: with the file and what is wrong in it.
     """
-    try:
-        rules = msgspec.toml.decode(path.read_bytes(), type=_File).rule
-    except OSError as error:
-        raise SettingsError(f"rules: cannot read {path}: {error.strerror}") from error
-    except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"rules: {path}: {error}") from error
+    rules = read_toml(path, _File, "rules").rule
     if not rules:
         raise SettingsError(f"rules: {path}: there is no [[rule]]")
     for place, rule in enumerate(rules, 1):
@@ -136,11 +108,3 @@ def load_rules(path: Path) -> Rules:
                     f"{where}: no series is like {pattern!r}; there are {', '.join(SERIES)}"
                 )
     return Rules(rules)
-
-
-def _stamp(path: Path | None) -> tuple[int, int] | None:
-    try:
-        stat = None if path is None else path.stat()
-    except OSError:
-        return None
-    return None if stat is None else (stat.st_mtime_ns, stat.st_size)

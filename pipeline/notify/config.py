@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import re
-import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,12 +12,11 @@ import msgspec
 
 from pipeline.alerts.alert import MOST_SEVERE, Alert, State
 from pipeline.errors import SettingsError
+from pipeline.watched import WatchedFile, read_toml
 
 Language = Literal["en", "zh"]
 Doubt = Literal["repeat", "skip"]
 """What becomes of a message that a killed process may or may not have sent."""
-
-log = logging.getLogger(__name__)
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -113,40 +110,20 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     channel: tuple[AnyChannel, ...] = ()
 
 
-class ConfigFile:
-    """The file, read again whenever it changes.
-
-    One that became wrong is reported, and what it said before stays in force.
-
-    Raises:
-        SettingsError: on the first read.
-    """
+class ConfigFile(WatchedFile[Config]):
+    """The file, read again whenever it changes."""
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._seen = self._stamp()
-        self.config = Config() if path is None else load_config(path)
+        super().__init__(path, "channels", load_config, Config(), _names)
 
-    def changed(self) -> bool:
-        """Whether another configuration is in force since the last call: one `stat`."""
-        stamp = self._stamp()
-        if self._path is None or stamp == self._seen:
-            return False
-        self._seen = stamp
-        try:
-            self.config = load_config(self._path)
-        except SettingsError as error:
-            log.error("%s; the channels before this change stay in force", error)
-            return False
-        log.info("channels are now: %s", ", ".join(c.name for c in self.config.channel) or "none")
-        return True
+    @property
+    def config(self) -> Config:
+        """As of the last look."""
+        return self._value
 
-    def _stamp(self) -> tuple[int, int] | None:
-        try:
-            stat = self._path.stat() if self._path is not None else None
-        except OSError:
-            return None
-        return None if stat is None else (stat.st_mtime_ns, stat.st_size)
+
+def _names(config: Config) -> list[str]:
+    return [channel.name for channel in config.channel]
 
 
 def load_config(path: Path) -> Config:
@@ -155,13 +132,8 @@ def load_config(path: Path) -> Config:
     Raises:
         SettingsError: with the file, the channel, and what is wrong with it.
     """
-    try:
-        config = msgspec.toml.decode(path.read_bytes(), type=Config, dec_hook=_path)
-    except OSError as error:
-        raise SettingsError(f"notify: cannot read {path}: {error.strerror}") from error
-    except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"notify: {path}: {error}") from error
-    names = [channel.name for channel in config.channel]
+    config = read_toml(path, Config, "notify", dec_hook=_path)
+    names = _names(config)
     for channel in config.channel:
         twice = ["there are two channels of this name"] * (names.count(channel.name) > 1)
         if wrong := [*_wrong(channel), *twice]:

@@ -5,30 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline.alerts.alert import Alert, Evidence
+from pipeline.alerts.alert import Evidence
 from pipeline.alerts.evidence import Sample, Shown, of_series, with_posts, with_posts_of
 from pipeline.buckets import Exemplar
 from pipeline.post import Author, IngestedPost
+from tests.pipeline.alerts import an_alert
 
 WHEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
-ALERT = Alert(
-    id="x",
-    state="fired",
-    sequence=1,
+ALERT = an_alert(
     track="all",
     series="emotion:anger",
-    severity=3,
-    onset=WHEN,
-    fired_at=WHEN,
-    updated_at=WHEN,
-    observed=0.5,
-    expected=0.1,
-    low=0.0,
-    high=0.2,
-    unit="share",
-    deviation=9.0,
-    posts=20,
-    rule="default",
     evidence=Evidence(languages={"en": 1.0}, platforms={"x": 1.0}, conflict=0.25),
 )
 CALM = [f"{a} {b}" for a in ("quiet morning", "long train", "old book") for b in ("again", "here")]
