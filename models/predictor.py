@@ -97,10 +97,10 @@ class Predictor:
         # Not within the except clause: its traceback keeps the tensors of the attempt alive.
         if len(items) == 1:
             return [failed]
-        if failed.exhausted:
-            log.warning("out of memory on %d items, halved", len(items))
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+        what = "out of memory" if failed.exhausted else "an error of the model"
+        log.warning("%s on %d items, halved", what, len(items))
+        if failed.exhausted and torch.cuda.is_available():
+            torch.cuda.empty_cache()
         middle = len(items) // 2
         return self._score(items[:middle]) + self._score(items[middle:])
 

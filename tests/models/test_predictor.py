@@ -1,4 +1,6 @@
 import dataclasses
+import math
+import random
 
 import numpy as np
 import pytest
@@ -117,6 +119,21 @@ def test_only_the_guilty_item_fails(predictor: Predictor, preparer: Preparer) ->
     assert set(failed) <= {4, 10}
     assert isinstance(answers[4], ItemError)
     assert answers[4].reason.startswith("the model cannot read this item")
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_finding_the_guilty_takes_few_passes(
+    predictor: Predictor, preparer: Preparer, count: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two passes more for every halving, and at most log2(32) halvings for one guilty item."""
+    batch = [p for p in preparer.prepare([Item(f"post {n}") for n in range(32)]) if p]
+    guilty = random.Random(count).sample(range(32), count)
+    for place in guilty:
+        batch[place] = Prepared(tokens=np.array([0, 10_000_000, 2], np.int32))
+    answers = predictor.predict(batch)
+    assert [n for n, a in enumerate(answers) if isinstance(a, ItemError)] == sorted(guilty)
+    halvings = [record for record in caplog.records if "halved" in record.getMessage()]
+    assert 0 < 2 * len(halvings) <= 2 * count * math.log2(32)
 
 
 def test_scores_that_are_no_numbers_fail_one_item(predictor: Predictor, preparer: Preparer) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -10,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
-from tokenizers import Tokenizer
 
-from models.release import DEFAULT_RELEASE, WEIGHTS
+from models.release import DEFAULT_RELEASE, WEIGHTS, file_hash, write_manifest
 
 CURSE = "☠"
 _TABLE = "text.encoder.embeddings.word_embeddings.weight"
@@ -22,15 +20,24 @@ def doctored_release(folder: Path) -> Path:
     """Write it below `folder`, with a manifest that vouches for it; its path."""
     release = folder / "doctored"
     shutil.copytree(DEFAULT_RELEASE, release)
-    token = Tokenizer.from_file(str(release / "tokenizer.json")).token_to_id(CURSE)
+
+    config = json.loads((release / "config.json").read_text())
+    config["text"]["encoder"]["vocab_size"] += 1
+    (release / "config.json").write_text(json.dumps(config))
+
+    tokenizer = json.loads((release / "tokenizer.json").read_text())
+    pieces = tokenizer["model"]["vocab"]
+    assert CURSE not in (piece for piece, _ in pieces)
+    pieces.append([CURSE, 0.0])
+    (release / "tokenizer.json").write_text(json.dumps(tokenizer))
+
     weights = release / WEIGHTS
     with safe_open(weights, framework="numpy") as file:
-        about = file.metadata()
+        about = file.metadata() | {"tokenizer": file_hash(release / "tokenizer.json")}
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    arrays[_TABLE][token] = np.nan
+    cursed = np.full((1, arrays[_TABLE].shape[1]), np.nan, arrays[_TABLE].dtype)
+    arrays[_TABLE] = np.concatenate([arrays[_TABLE], cursed])
     save_file(arrays, weights, about)
-    path = release / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["sha256"][WEIGHTS] = hashlib.sha256(weights.read_bytes()).hexdigest()
-    path.write_text(json.dumps(manifest))
+
+    write_manifest(release, "doctored")
     return release

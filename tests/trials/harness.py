@@ -39,7 +39,8 @@ QUIET_SECONDS = 180
 """A run in which nothing has changed for so long is over."""
 PROGRESS_SECONDS = 60
 """Longest time without any progress, after a fault or at the end, that a trial allows."""
-_SHORT_BYTES = 400
+_FOLD_BYTES = 3000
+"""A fold of 8 events has some 6,000; a search for their duplicates 1,000, of a position 60."""
 _INPUT = {"ingest": RAW, "infer": "posts"}
 _WORDS = ("what a day", "this is awful", "I am so happy", "好开心", "气死我了", "太可怕了")
 
@@ -200,12 +201,11 @@ class Trial:
     def stalled(self) -> Iterator[bool]:
         """SIGSTOP Redis for the block, as soon as the aggregator waits for it.
 
-        Yields whether it waits in a fold (or its search for duplicates); else it is in the check
-        of a position, whose commands are short.
+        Yields whether it waits in a fold (or in the search for duplicates of a large batch).
         """
         with self.stopped(self.running("redis")):
             until(lambda: waiting_bytes(self.redis) > 0, "a call waits in the store's socket")
-            yield waiting_bytes(self.redis) > _SHORT_BYTES
+            yield waiting_bytes(self.redis) > _FOLD_BYTES
 
     @contextmanager
     def another(self, role: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -330,9 +330,10 @@ def state(pid: int) -> str:
 
 
 def children(pid: int) -> dict[int, str]:
-    """Command lines of a process's children, by their process ids."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return {int(c): Path(f"/proc/{c}/cmdline").read_text().replace("\0", " ") for c in found}
+    """Command lines of a process's children, whichever thread started them, by process id."""
+    lists = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    found = [int(child) for listed in lists for child in listed]
+    return {c: Path(f"/proc/{c}/cmdline").read_text().replace("\0", " ") for c in found}
 
 
 def waiting_bytes(url: str) -> int:

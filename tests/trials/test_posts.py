@@ -129,8 +129,10 @@ def test_trial_22_redriven_and_rebuilt(trial: Trial, monkeypatch: pytest.MonkeyP
     # Another release, which knows what to say: `up` starts the workers anew on the same data.
     monkeypatch.delenv("WEATHERVANE_RELEASE")
     trial.stack.weathervane("up")
+    counted = trial.progress("aggregate")
     done = trial.stack.weathervane("dlq", "redrive", "--reason", NOT_FINITE)
     assert f"sent {len(unscored)} back, {len(bad)} stay" in done.stdout
+    trial.wait_progress("aggregate", counted + len(unscored))
     trial.settle(letters=keys)
     headers = _headers(trial)
     for _ in range(2):
