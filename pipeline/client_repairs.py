@@ -1,7 +1,7 @@
-"""Repairs of four faults of kafka-python 3.0.12 under which a worker stands still for ever.
+"""Repairs of five faults of kafka-python 3.0.12: a worker stands still for ever, or counts twice.
 
 They reach into private parts, so `pyproject.toml` pins the version. Each has a test in
-`tests/pipeline/test_clients.py` or a trial (10, the broker killed) that hangs without it. When a
+`tests/pipeline/test_clients.py` or a trial (10, the broker killed) that fails without it. When a
 release mends them, delete this module.
 """
 
@@ -30,6 +30,25 @@ def finish_joins(made: KafkaConsumer) -> None:
     coordinator = made._coordinator
     needed = coordinator.need_rejoin
     coordinator.need_rejoin = lambda: coordinator.rejoining or needed()
+
+
+def forget_lost(made: KafkaConsumer) -> None:
+    """Let a member that learns while it joins that it was evicted give its partitions up.
+
+    kafka-python 3.0.12 looks at that once, before it asks to join. A member that stood still asks
+    with the id of its old membership, is told that nobody knows it, and asks again as a new one,
+    its old partitions and positions in hand: it is given the partitions back that it claims, and
+    reads again what others have read since. Java prepares anew after such an answer
+    (`resetStateAndRejoin`); so does this.
+    """
+    coordinator = made._coordinator
+    reset = coordinator.reset_generation
+
+    def reset_and_prepare(*args: Any, **options: Any) -> None:
+        reset(*args, **options)
+        coordinator.rejoining = False
+
+    coordinator.reset_generation = reset_and_prepare
 
 
 def keep_requests(made: KafkaProducer) -> None:

@@ -8,7 +8,7 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError
 
-from pipeline.client_repairs import close_in_time, finish_joins, keep_requests
+from pipeline.client_repairs import close_in_time, finish_joins, forget_lost, keep_requests
 from pipeline.errors import ServerUnavailable
 from pipeline.settings import Settings
 from pipeline.topics import MAX_RECORD_BYTES
@@ -51,6 +51,7 @@ def consumer(settings: Settings, group: str | None, **options: Any) -> KafkaCons
     )
     if group is not None:
         finish_joins(made)
+        forget_lost(made)
     return made
 
 

@@ -9,12 +9,14 @@ Not guaranteed: that the transform runs once. It must have no effect but its ans
 Order of one round:
     Step 1. poll a batch, and note the generation of the group that it was polled in.
     Step 2. transform it, in a thread, while this one stays a member of the group; a record that
-            cannot be used is answered by its dead letter.
+            cannot be used is answered by its dead letter. Where the generation has changed
+            meanwhile, give the round up: its partitions may be another member's by now.
     Step 3. go on with 1 and 2 while there are records at hand and the transaction before is not
             committed, or while behind, for TRANSACTION_SECONDS at most.
     Step 4. produce the answers and the offsets, and commit, in one transaction, in a thread: the
             next round is polled and transformed meanwhile, and waits for it before its own.
-    Where step 4 fails, abort and read again from the committed offsets.
+    Where step 4 fails, abort. After that, as after a round given up, every partition is read
+    again from its committed offset.
 """
 
 from __future__ import annotations
@@ -22,14 +24,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import ConsumerGroupMetadata, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import FencedInstanceIdError, KafkaError, ProducerFencedError
-from kafka.structs import OffsetAndMetadata
+from kafka.structs import MemberState, OffsetAndMetadata
 
 from pipeline.records import Outgoing, Record
 from pipeline.telemetry import Telemetry
@@ -64,8 +66,8 @@ log = logging.getLogger(__name__)
 class _Round:
     """What goes into one transaction."""
 
-    group: Any
-    """Membership in which the first records were polled: with a later one, the broker would take
+    group: ConsumerGroupMetadata
+    """Membership in which the records were polled: with a later one, the broker would take
     offsets of partitions that are another member's by now."""
     answers: list[Outgoing] = field(default_factory=list)
     offsets: dict[TopicPartition, int] = field(default_factory=dict)
@@ -131,16 +133,37 @@ class Delivery:
         round_ = _Round(self._consumer.group_metadata())
         deadline = time.monotonic() + TRANSACTION_SECONDS
         while polled:
-            records = self._add(round_, polled)
+            records = [record for batch in polled.values() for record in batch]
+            answers = self._transformed(records) if self._holds(round_) else ()
+            # Looked at again: who is given partitions while it transforms has new positions.
+            if not self._holds(round_):
+                self._give_up(round_)
+                return
+            self._add(round_, polled, answers)
             full = round_.size >= TRANSACTION_BYTES or time.monotonic() >= deadline
             # A batch that is not full holds all there was: who is not behind need not wait.
-            early = records < self._batch_records and self._is_free()
+            early = len(records) < self._batch_records and self._is_free()
             if full or early or stop.is_set():
                 break
             polled = self._consumer.poll(timeout_ms=0)
         self._telemetry.progress()
-        if self._settled(round_.offsets):
+        if self._settled():
             self._committing = round_, self._committer.submit(self._commit, round_)
+
+    def _holds(self, round_: _Round) -> bool:
+        """Whether this is the member still that polled the records, none other and not none."""
+        now = self._consumer.group_metadata()
+        was = round_.group
+        return was.state == MemberState.STABLE and (was.generation_id, was.member_id) == (
+            now.generation_id,
+            now.member_id,
+        )
+
+    def _give_up(self, round_: _Round) -> None:
+        log.info("the group has changed, the records are read again")
+        self._telemetry.count("repeated", round_.records)
+        if self._settled():
+            self._rewind()
 
     def _commit(self, round_: _Round) -> None:
         """Step 4."""
@@ -148,7 +171,7 @@ class Delivery:
         with self._telemetry.step("commit"):
             transact(self._producer, round_.answers, offsets, round_.group)
 
-    def _settled(self, polled_since: Collection[TopicPartition] = ()) -> bool:
+    def _settled(self) -> bool:
         """Wait for the round in step 4; whether it was committed, or there was none.
 
         Where it was not, what was polled since is read again as well.
@@ -164,7 +187,7 @@ class Delivery:
             log.warning("transaction aborted, the records are read again: %r", error)
             self._telemetry.count("repeated", round_.records)
             self._producer.abort_transaction()
-            self._rewind(round_.offsets.keys() | polled_since)
+            self._rewind()
             self._aborted += 1
             return False
         self._aborted = 0
@@ -174,16 +197,14 @@ class Delivery:
         """Whether step 4 has nothing to do."""
         return self._committing is None or self._committing[1].done()
 
-    def _add(self, round_: _Round, polled: dict[TopicPartition, list[Any]]) -> int:
-        """Transform a batch and add it to the round; its size.
-
-        What was not handled is polled again.
-        """
-        records = [record for batch in polled.values() for record in batch]
-        self._telemetry.batch(len(records))
-        with self._telemetry.step("transform"):
-            answers = self._transformed(records)
-        left = len(records)
+    def _add(
+        self,
+        round_: _Round,
+        polled: dict[TopicPartition, list[Any]],
+        answers: Sequence[Outgoing] | Prefix,
+    ) -> None:
+        """Add a batch to the round; what of it was not handled is polled again."""
+        left = sum(map(len, polled.values()))
         if isinstance(answers, Prefix):
             left, answers = answers.handled, answers.answers
         round_.records += left
@@ -196,26 +217,31 @@ class Delivery:
                 round_.offsets[partition] = batch[done - 1].offset + 1
             if done < len(batch) and partition in self._consumer.assignment():
                 self._consumer.seek(partition, batch[done].offset)
-        return len(records)
 
     def _transformed(self, records: Sequence[Record]) -> Sequence[Outgoing] | Prefix:
         """Step 2. Meanwhile it polls: a member that does not for too long is evicted."""
-        work = self._thread.submit(self._transform, records)
-        while not wait([work], timeout=MEMBER_SECONDS).done:
-            self._consumer.pause(*self._consumer.assignment())
-            for partition, batch in self._consumer.poll(timeout_ms=0).items():
-                # It was assigned in this very poll.
-                self._consumer.seek(partition, batch[0].offset)
-        if paused := self._consumer.paused():
-            self._consumer.resume(*paused)
-        return work.result()
+        self._telemetry.batch(len(records))
+        with self._telemetry.step("transform"):
+            work = self._thread.submit(self._transform, records)
+            while not wait([work], timeout=MEMBER_SECONDS).done:
+                self._consumer.pause(*self._consumer.assignment())
+                for partition, batch in self._consumer.poll(timeout_ms=0).items():
+                    # It was assigned in this very poll.
+                    self._consumer.seek(partition, batch[0].offset)
+            if paused := self._consumer.paused():
+                self._consumer.resume(*paused)
+            return work.result()
 
     def _idle(self) -> None:
         """Move the offsets past the transaction markers behind the last record.
 
         Else they look like lag for as long as nothing comes. In a transaction as well: a plain
-        commit that arrives late could take the offsets back.
+        commit that arrives late could take the offsets back. Not while the group is rebalanced:
+        the positions may be of partitions that were given away, and the generation the next.
         """
+        group = self._consumer.group_metadata()
+        if group.state != MemberState.STABLE:
+            return
         positions = {
             partition: self._consumer.position(partition, timeout_ms=1000)
             for partition in self._consumer.assignment()
@@ -228,14 +254,17 @@ class Delivery:
             moved = {p: at for p, at in positions.items() if at is not None}
         if moved:
             self._idle_at = positions
-            round_ = _Round(self._consumer.group_metadata(), list(answers), moved)
+            round_ = _Round(group, list(answers), moved)
             self._committing = round_, self._committer.submit(self._commit, round_)
             self._settled()
 
-    def _rewind(self, places: Collection[TopicPartition]) -> None:
-        """Read the records again, where the partition is still this member's."""
-        assigned = self._consumer.assignment()
-        for partition in assigned.intersection(places):
+    def _rewind(self) -> None:
+        """Read again from the committed offsets.
+
+        All partitions, not those of the round alone: a seek or a poll since then may have moved
+        others.
+        """
+        for partition in self._consumer.assignment():
             committed = self._consumer.committed(partition)
             if committed is None:
                 self._consumer.seek_to_beginning(partition)

@@ -7,9 +7,10 @@ import threading
 from contextlib import closing
 
 import pytest
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import NewPartitions, NewTopic
 from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
 
 from pipeline.clients import consumer, producer
 from pipeline.settings import load_settings
@@ -39,6 +40,46 @@ def test_a_member_takes_new_partitions_however_short_its_polls_are(
                 admin.create_partitions({topic: NewPartitions(count)})
             until(lambda count=count: has(count), f"{count} partitions are assigned", 60)
     admin.close()
+
+
+def test_a_member_that_was_evicted_reads_on_where_the_others_are(kafka: str) -> None:
+    group = topic = "evicted"
+    here, there = (load_settings(kafka=kafka, name=name) for name in ("here", "there"))
+    with closing(KafkaAdminClient(**here.kafka_options())) as admin:
+        admin.create_topics([NewTopic(topic, 2, 1)])
+    places = [TopicPartition(topic, number) for number in range(2)]
+    with closing(producer(here)) as sink:
+        for place in places:
+            for _ in range(99):
+                sink.send(topic, value=b"x", partition=place.partition)
+    with (
+        closing(consumer(here, group, session_timeout_ms=6000)) as one,
+        closing(consumer(there, group, session_timeout_ms=6000)) as other,
+    ):
+
+        def read(source: KafkaConsumer) -> bool:
+            source.poll(timeout_ms=50)
+            return source.assignment() == set(places) and all(
+                source.position(place) == 99 for place in places
+            )
+
+        one.subscribe([topic])
+        until(lambda: read(one), "it has read all", 60)
+        one._coordinator._disable_heartbeat()
+        other.subscribe([topic])
+        until(lambda: read(other), "it was evicted, and another has read all", 60)
+        other.commit({place: OffsetAndMetadata(40, "", -1) for place in places})
+        # As a member does that finds the group rebalanced before it finds itself evicted.
+        one._coordinator.request_rejoin()
+
+        def shared() -> bool:
+            for source in (one, other):
+                source.poll(timeout_ms=50, max_records=1)
+            return bool(one.assignment()) and not one.assignment() & other.assignment()
+
+        until(shared, "they share the partitions", 60)
+        # By a record a poll while they joined.
+        assert all(40 <= one.position(place) < 99 for place in one.assignment())
 
 
 def test_a_commit_ends_where_records_are_refused(kafka: str) -> None:
