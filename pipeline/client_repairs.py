@@ -35,6 +35,8 @@ def finish_joins(made: KafkaConsumer) -> None:
 def forget_lost(made: KafkaConsumer) -> None:
     """Let a member that learns while it joins that it was evicted give its partitions up.
 
+    Positions too: what it had asked for and nobody took up is the answer of an older membership.
+
     kafka-python 3.0.12 looks at that once, before it asks to join. A member that stood still asks
     with the id of its old membership, is told that nobody knows it, and asks again as a new one,
     its old partitions and positions in hand: it is given the partitions back that it claims, and
@@ -42,13 +44,18 @@ def forget_lost(made: KafkaConsumer) -> None:
     (`resetStateAndRejoin`); so does this.
     """
     coordinator = made._coordinator
-    reset = coordinator.reset_generation
+    reset, complete = coordinator.reset_generation, coordinator._on_join_complete_async
 
     def reset_and_prepare(*args: Any, **options: Any) -> None:
         reset(*args, **options)
         coordinator.rejoining = False
 
+    async def complete_afresh(*args: Any, **options: Any) -> None:
+        coordinator._offset_fetch_futures.clear()
+        await complete(*args, **options)
+
     coordinator.reset_generation = reset_and_prepare
+    coordinator._on_join_complete_async = complete_afresh
 
 
 def keep_requests(made: KafkaProducer) -> None:
