@@ -1,4 +1,4 @@
-"""Repairs of five faults of kafka-python 3.0.12: a worker stands still for ever, or counts twice.
+"""Repairs of six faults of kafka-python 3.0.12: a worker stands still for ever, or counts twice.
 
 They reach into private parts, so `pyproject.toml` pins the version. Each has a test in
 `tests/pipeline/test_clients.py` or a trial (10, the broker killed) that fails without it. When a
@@ -80,6 +80,22 @@ def keep_requests(made: KafkaProducer) -> None:
         return poll(timeout_ms=longest, future=future)
 
     client.await_ready, client.poll = ready, poll_briefly
+
+
+def forget_offsets(made: KafkaProducer) -> None:
+    """Let the offsets of an aborted transaction stay out of the next one.
+
+    kafka-python 3.0.12 keeps those that the broker refused. The next transaction commits them
+    again beside its own: a member that had lost partitions takes their offsets back to where it
+    stood, and what others have read since is read again.
+    """
+    manager, begin = made._transaction_manager, made.begin_transaction
+
+    def begin_afresh() -> None:
+        manager._pending_txn_offset_commits.clear()
+        begin()
+
+    made.begin_transaction = begin_afresh
 
 
 def close_in_time(made: KafkaProducer) -> None:

@@ -8,7 +8,13 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError
 
-from pipeline.client_repairs import close_in_time, finish_joins, forget_lost, keep_requests
+from pipeline.client_repairs import (
+    close_in_time,
+    finish_joins,
+    forget_lost,
+    forget_offsets,
+    keep_requests,
+)
 from pipeline.errors import ServerUnavailable
 from pipeline.settings import Settings
 from pipeline.topics import MAX_RECORD_BYTES
@@ -83,6 +89,8 @@ def producer(settings: Settings, transactional_id: str | None = None) -> KafkaPr
         KafkaProducer, settings, _COMMON | options | settings.kafka_options()
     )
     keep_requests(made)
+    if transactional_id is not None:
+        forget_offsets(made)
     close_in_time(made)
     return made
 

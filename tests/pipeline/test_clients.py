@@ -13,6 +13,7 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from pipeline.clients import consumer, producer
+from pipeline.delivery import transact
 from pipeline.settings import load_settings
 from tests.waiting import until
 
@@ -68,7 +69,7 @@ def test_a_member_that_was_evicted_reads_on_where_the_others_are(kafka: str) -> 
         one._coordinator._disable_heartbeat()
         other.subscribe([topic])
         until(lambda: read(other), "it was evicted, and another has read all", 60)
-        other.commit({place: OffsetAndMetadata(40, "", -1) for place in places})
+        other.commit({place: _offset(40) for place in places})
         # As a member does that finds the group rebalanced before it finds itself evicted.
         one._coordinator.request_rejoin()
 
@@ -80,6 +81,32 @@ def test_a_member_that_was_evicted_reads_on_where_the_others_are(kafka: str) -> 
         until(shared, "they share the partitions", 60)
         # By a record a poll while they joined.
         assert all(40 <= one.position(place) < 99 for place in one.assignment())
+
+
+def test_offsets_that_were_refused_stay_out_of_the_next_transaction(kafka: str) -> None:
+    group = topic = "refused-offsets"
+    settings = load_settings(kafka=kafka, name="one")
+    with closing(KafkaAdminClient(**settings.kafka_options())) as admin:
+        admin.create_topics([NewTopic(topic, 2, 1)])
+    lost, held = (TopicPartition(topic, number) for number in range(2))
+    with (
+        closing(consumer(settings, group)) as source,
+        closing(producer(settings, topic)) as sink,
+    ):
+        source.subscribe([topic])
+        until(lambda: source.poll(timeout_ms=50) or source.assignment(), "it is a member", 60)
+        member = source.group_metadata()
+        sink.init_transactions()
+        with pytest.raises(KafkaError, match="FencedInstanceId"):
+            transact(sink, (), {lost: _offset(3)}, member._replace(member_id="nobody"))
+        sink.abort_transaction()
+        transact(sink, (), {held: _offset(5)}, member)
+        assert source.committed(held) == 5
+        assert source.committed(lost) is None
+
+
+def _offset(at: int) -> OffsetAndMetadata:
+    return OffsetAndMetadata(at, "", -1)
 
 
 def test_a_commit_ends_where_records_are_refused(kafka: str) -> None:
