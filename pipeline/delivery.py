@@ -35,6 +35,7 @@ from kafka.structs import MemberState, OffsetAndMetadata
 
 from pipeline.records import Outgoing, Record
 from pipeline.telemetry import Telemetry
+from pipeline.transactions import transact
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,6 @@ TRANSACTION_BYTES = 8 << 20
 """Nor once the answers are this large."""
 MEMBER_SECONDS = 1.0
 """Between two polls without records, while a transform takes longer."""
-FLUSH_SECONDS = 60.0
 LONGEST_PAUSE = 5.0
 """Seconds between two attempts, once several in a row were aborted."""
 _FATAL = (ProducerFencedError, FencedInstanceIdError)
@@ -137,7 +137,7 @@ class Delivery:
             answers = self._transformed(records) if self._holds(round_) else ()
             # Looked at again: who is given partitions while it transforms has new positions.
             if not self._holds(round_):
-                self._give_up(round_)
+                self._give_up(round_.records + len(records))
                 return
             self._add(round_, polled, answers)
             full = round_.size >= TRANSACTION_BYTES or time.monotonic() >= deadline
@@ -159,9 +159,9 @@ class Delivery:
             now.member_id,
         )
 
-    def _give_up(self, round_: _Round) -> None:
-        log.info("the group has changed, the records are read again")
-        self._telemetry.count("repeated", round_.records)
+    def _give_up(self, records: int) -> None:
+        log.info("the group has changed, %d records are read again", records)
+        self._telemetry.count("repeated", records)
         if self._settled():
             self._rewind()
 
@@ -280,31 +280,3 @@ class Delivery:
         oldest = min((batch[0].timestamp for batch in polled.values()), default=None)
         # With nothing polled, what remains between position and end is transaction markers.
         self._telemetry.lag(behind if polled else 0, oldest)
-
-
-def transact(
-    producer: KafkaProducer,
-    answers: Sequence[Outgoing],
-    offsets: dict[TopicPartition, OffsetAndMetadata],
-    group: Any,
-) -> None:
-    """Produce the answers and the offsets of a consumer group in one transaction.
-
-    Raises:
-        KafkaError: nothing of it is visible once the transaction is aborted.
-    """
-    producer.begin_transaction()
-    sent = [
-        producer.send(
-            out.topic, key=out.key, value=out.value, headers=out.headers, partition=out.partition
-        )
-        for out in answers
-    ]
-    producer.send_offsets_to_transaction(offsets, group)
-    producer.flush(timeout=FLUSH_SECONDS)
-    # A commit can succeed without a record that failed (kafka-python 3.0.12, while the epoch is
-    # bumped after an abort): its offset would be committed, and the post lost.
-    for future in sent:
-        if not future.succeeded():
-            raise future.exception or KafkaError("a record was not acknowledged")
-    producer.commit_transaction()

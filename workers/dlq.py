@@ -18,13 +18,13 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
 from pipeline.clients import consumer, producer
-from pipeline.delivery import transact
 from pipeline.errors import WeathervaneError
 from pipeline.headers import header
 from pipeline.reading import until_ends
 from pipeline.records import ERROR_HEADERS, Outgoing, Record
 from pipeline.settings import Settings
 from pipeline.topics import dead_letter_topic
+from pipeline.transactions import transact
 
 GROUP = "redrive"
 _SUFFIX = dead_letter_topic("")

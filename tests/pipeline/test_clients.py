@@ -13,8 +13,8 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from pipeline.clients import consumer, producer
-from pipeline.delivery import transact
 from pipeline.settings import load_settings
+from pipeline.transactions import transact
 from tests.waiting import until
 
 pytestmark = pytest.mark.servers
