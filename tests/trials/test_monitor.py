@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from pipeline.alerts.alert import Alert
 from pipeline.event import SentimentEvent
 from pipeline.topics import ROLLUPS
-from tests.pipeline.planted import events
+from tests.pipeline.planted import SPIKE_MINUTES, events, whole_minutes_ago
 from tests.trials.harness import Fault, Trial
 from tests.waiting import until
 from tests.workers.monitoring import Monitoring, lines, states
@@ -36,8 +36,12 @@ def monitoring(trial: Trial) -> Iterator[Monitoring]:
 @pytest.mark.environment(MONITOR_IDLE_SECONDS=20)
 def test_trial_21a_monitor_killed(trial: Trial, monitoring: Monitoring) -> None:
     """A planted spike; SIGKILL the monitor before and after it publishes; history replayed."""
-    start = datetime.now(UTC) - timedelta(minutes=MINUTES)
-    sent = monitoring.feed(events(start, MINUTES, SPIKE, tracks=TRACKS))
+    start = whole_minutes_ago(MINUTES)
+    made = events(start, MINUTES, SPIKE, tracks=TRACKS)
+    middle = start + timedelta(minutes=SPIKE + SPIKE_MINUTES // 2)
+    # The end of the spike is held back: at the second kill its alerts are not cleared.
+    first, second = _split(made, middle)
+    sent = monitoring.feed(first)
     until(lambda: len(monitoring.read(ROLLUPS)) > 60, "there are rollups", SECONDS)
     before = trial.kill("monitor", "aggregate")
     assert monitoring.alerts() == [], "it was killed before it published"
@@ -45,6 +49,7 @@ def test_trial_21a_monitor_killed(trial: Trial, monitoring: Monitoring) -> None:
     _recovered(trial, before)
     trial.kill("monitor", "aggregate")
     assert any(alert.state != "cleared" for alert in _last(monitoring.alerts()).values())
+    sent += monitoring.feed(second)
 
     wanted = len(TRACKS) * len(SERIES)
     until(lambda: _cleared(monitoring) == wanted, "every alert is cleared", SECONDS)
@@ -61,7 +66,7 @@ def test_trial_21a_monitor_killed(trial: Trial, monitoring: Monitoring) -> None:
 
 def test_trial_21b_monitors_come_and_go(trial: Trial, monitoring: Monitoring) -> None:
     """Three monitors under load: one joins, one is killed, one leaves; twice."""
-    start = datetime.now(UTC) - timedelta(minutes=MINUTES)
+    start = whole_minutes_ago(MINUTES)
     made = events(start, MINUTES, SPIKE, tracks=TRACKS)
     total = sum(1 for _ in events(start, MINUTES, SPIKE, tracks=TRACKS))
     portion = 1 + total // 8
@@ -80,6 +85,15 @@ def test_trial_21b_monitors_come_and_go(trial: Trial, monitoring: Monitoring) ->
     until(monitoring.handled, "every rollup was handled", SECONDS)
     _one_a_spike(trial, monitoring.alerts(), start + timedelta(minutes=SPIKE))
     _counted(trial, monitoring, sent)
+
+
+def _split(
+    made: Iterator[SentimentEvent], end: datetime
+) -> tuple[list[SentimentEvent], list[SentimentEvent]]:
+    """Those from before `end`, and the others."""
+    whole = list(made)
+    before = [each for each in whole if each.created_at < end]
+    return before, whole[len(before) :]
 
 
 def _next(made: Iterator[SentimentEvent], count: int) -> list[SentimentEvent]:

@@ -13,7 +13,7 @@ import pytest
 from pipeline.alerts.alert import AlertCommand
 from pipeline.post import encoder
 from pipeline.topics import ALERT_COMMANDS, ROLLUPS, SENTIMENT, dead_letter_topic
-from tests.pipeline.planted import event, events
+from tests.pipeline.planted import event, events, whole_minutes_ago
 from tests.waiting import until
 from tests.workers.monitoring import Monitoring, lines, states
 from workers.local.ports import accepts
@@ -37,7 +37,7 @@ def monitoring(kafka: str, redis_url: str, tmp_path: Path) -> Iterator[Monitorin
 def test_one_alert_a_spike_though_it_is_killed_and_history_is_replayed(
     monitoring: Monitoring,
 ) -> None:
-    start = datetime.now(UTC) - timedelta(minutes=MINUTES)
+    start = whole_minutes_ago(MINUTES)
     first = monitoring.start(MONITOR_IDLE_SECONDS=30)
     sent = monitoring.feed(events(start, MINUTES, SPIKE, tracks=("all", "games")))
     # On most machines before it published anything; what follows holds either way.
@@ -85,7 +85,7 @@ def _cleared(monitoring: Monitoring) -> int:
 
 
 def test_an_alert_is_acknowledged_and_muted_by_command(monitoring: Monitoring) -> None:
-    start = datetime.now(UTC) - timedelta(minutes=160)
+    start = whole_minutes_ago(160)
     with monitoring.running():
         monitoring.feed(events(start, 160, 150))
         until(monitoring.alerts, "an alert is out", WAIT)
