@@ -10,7 +10,8 @@ from kafka.structs import OffsetAndMetadata
 
 from pipeline.records import Outgoing
 
-FLUSH_SECONDS = 60.0
+FLUSH_SECONDS = 20.0
+"""Shorter than the time-out of a transaction (30 s), after which the broker ends it by itself."""
 
 
 def transact(

@@ -14,6 +14,8 @@ from tests.waiting import until
 
 pytestmark = [pytest.mark.trial, pytest.mark.timeout(1200)]
 BOUNCES = 3
+AGGREGATED = 1500
+"""Posts, at least, that wait for the aggregator, which has to be caught in a fold four times."""
 DEVICE_SECONDS = 30
 DRAIN_SECONDS = 30
 
@@ -41,9 +43,10 @@ def test_trial_1_kills(trial: Trial) -> None:
 @pytest.mark.environment(BATCH_RECORDS=8)
 def test_trial_2_aggregator_mid_batch(trial: Trial) -> None:
     """SIGKILL the aggregator while the store holds its call, 4×."""
+    posts = max(trial.posts, AGGREGATED)
     with trial.stopped(trial.running("aggregate")):
-        trial.send_posts(trial.posts)
-        trial.wait_progress("infer", trial.posts, 180)
+        trial.send_posts(posts)
+        trial.wait_progress("infer", posts, 180)
     fault = Fault(trial, "aggregate")
     kills = applied = 0
     while kills < 4:
@@ -55,7 +58,7 @@ def test_trial_2_aggregator_mid_batch(trial: Trial) -> None:
                 until(partial(trial.gone, "aggregate", pid), "the aggregator is gone")
         trial.store.ping()
         fault = Fault(trial, "aggregate")
-        assert fault.before < trial.posts, "the aggregator had ended its work"
+        assert fault.before < posts, "the aggregator had ended its work"
         if in_a_fold:
             # The next aggregator takes seconds to start: what is new is the dead one's.
             kills += 1
