@@ -48,7 +48,7 @@ class Pace:
     """The time constant of what the profile missed lately, in ticks."""
     spread: int = 2000
     """That of the sizes of the deviations and of their moving mean."""
-    doubt: int = 288
+    doubt: int = 96
     """Ticks after which the first, large size of the moving mean weighs a half."""
     hold: int = 36
     """Ticks over which the last peak fades."""

@@ -14,7 +14,7 @@ from tests.waiting import until
 
 pytestmark = [pytest.mark.trial, pytest.mark.timeout(1200)]
 BOUNCES = 3
-AGGREGATED = 1500
+AGGREGATED = 4000
 """Posts, at least, that wait for the aggregator, which has to be caught in a fold four times."""
 DEVICE_SECONDS = 30
 DRAIN_SECONDS = 30
@@ -46,7 +46,7 @@ def test_trial_2_aggregator_mid_batch(trial: Trial) -> None:
     posts = max(trial.posts, AGGREGATED)
     with trial.stopped(trial.running("aggregate")):
         trial.send_posts(posts)
-        trial.wait_progress("infer", posts, 180)
+        trial.wait_progress("infer", posts, 300)
     fault = Fault(trial, "aggregate")
     kills = applied = 0
     while kills < 4:
