@@ -14,7 +14,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -116,9 +116,9 @@ class _AtLeastOnce(Delivery):
             if not future.succeeded():
                 raise future.exception
 
-    def _settled(self, polled_since: Collection[TopicPartition] = ()) -> bool:
+    def _settled(self) -> bool:
         committing = self._committing
-        done = super()._settled(polled_since)
+        done = super()._settled()
         if committing is not None:
             offsets = committing[0].offsets.items()
             self._consumer.commit_async({p: OffsetAndMetadata(at, "", -1) for p, at in offsets})
