@@ -5,6 +5,8 @@ This is the only module that reads the environment.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import socket
 import tomllib
@@ -134,6 +136,11 @@ class Settings(BaseSettings):
         except OSError as error:
             raise SettingsError(f"{field}_file: cannot read {path}: {error.strerror}") from error
 
+    def digest(self) -> str:
+        """Tells these settings from others, the worker's name apart; it shows no secret."""
+        values = json.dumps(self.model_dump(exclude={"name"}), sort_keys=True, default=_plain)
+        return hashlib.sha256(values.encode()).hexdigest()
+
     def kafka_options(self) -> dict[str, Any]:
         """The connection arguments that every kafka-python client takes."""
         options: dict[str, Any] = {
@@ -152,6 +159,10 @@ class Settings(BaseSettings):
             "ssl_keyfile": self.kafka_key_file,
         }
         return options | {key: str(path) for key, path in files.items() if path is not None}
+
+
+def _plain(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def load_settings(**overrides: Any) -> Settings:

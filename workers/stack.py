@@ -54,7 +54,14 @@ def start(
     def prepare(endpoints: Endpoints) -> None:
         create_topics(settings.model_copy(update={"kafka": endpoints.kafka}))
 
-    return local.up(workers, prepare, environment, timeout=wait, attached=attached)
+    return local.up(
+        workers,
+        prepare,
+        environment,
+        timeout=wait,
+        attached=attached,
+        settings=settings.digest(),
+    )
 
 
 def print_status(local: Cluster, as_json: bool) -> None:

@@ -48,7 +48,7 @@ class Home:
         self.programs: dict[str, str] = {"ingest": READY, "infer-1": READY}
         self.prepared = 0
 
-    def up(self, timeout: float = 20.0, **variables: str) -> bool:
+    def up(self, timeout: float = 20.0, settings: str = "", **variables: str) -> bool:
         def workers(endpoints: Endpoints) -> list[WorkerSpec]:
             return [
                 WorkerSpec(name, [sys.executable, "-c", program, str(port)], port)
@@ -61,7 +61,9 @@ class Home:
             self.prepared += 1
 
         environment = {"ROLE": "worker"} | variables
-        return self.cluster.up(workers, prepare, lambda endpoints: environment, timeout)
+        return self.cluster.up(
+            workers, prepare, lambda endpoints: environment, timeout, settings=settings
+        )
 
     def worker(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.cluster.status()["workers"][name]
@@ -140,6 +142,15 @@ def test_changed_settings_start_anew(home: Home, capsys: pytest.CaptureFixture[s
     assert not any(alive(pid) for pid in before.values())
     assert home.worker("infer-2")["state"] == "running"
     assert "settings have changed" in capsys.readouterr().err
+
+
+def test_what_workers_read_of_the_environment_counts_as_well(home: Home) -> None:
+    home.up(settings="one release")
+    before = home.pids()
+    assert not home.up(settings="one release")
+    assert home.pids() == before
+    assert home.up(settings="another release")
+    assert not any(alive(pid) for pid in before.values())
 
 
 def test_a_killed_worker_comes_back(home: Home) -> None:

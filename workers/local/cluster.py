@@ -79,6 +79,8 @@ class Cluster:
         environment: Callable[[Endpoints], dict[str, str]],
         timeout: float = 90.0,
         attached: bool = False,
+        *,
+        settings: str = "",
     ) -> bool:
         """Start what does not run yet and return once every worker is ready.
 
@@ -92,6 +94,7 @@ class Cluster:
             environment: variables added to the environment of all workers.
             timeout: longest wait for step 5, in seconds; for step 2 as well where it is longer.
             attached: end everything when the thread that calls this ends, even by SIGKILL.
+            settings: a digest of what else the workers read; with another one they start anew.
 
         Returns:
             Whether anything was started; False when all of it ran already, or when an attached
@@ -110,13 +113,13 @@ class Cluster:
                     return False
                 if kept is not None:
                     specs = workers(kept.endpoints)
-                    wish = self._fingerprint(specs, environment(kept.endpoints))
+                    wish = self._fingerprint(specs, environment(kept.endpoints), settings)
                     if kept.fingerprint == wish:
                         return self._complete(kept, specs, prepare, timeout)
                 self._say("The settings have changed since the last start; starting again.")
                 self._supervisor.stop()
             try:
-                state, specs = self._start(kept, workers, environment, attached)
+                state, specs = self._start(kept, workers, environment, attached, settings)
                 self._complete(state, specs, prepare, timeout)
             except BaseException:
                 self._supervisor.stop()
@@ -184,6 +187,7 @@ class Cluster:
         workers: Callable[[Endpoints], list[WorkerSpec]],
         environment: Callable[[Endpoints], dict[str, str]],
         attached: bool,
+        settings: str,
     ) -> tuple[State, list[WorkerSpec]]:
         self._supervisor.clear()
         state = self._wanted(kept)
@@ -191,7 +195,7 @@ class Cluster:
         try:
             specs, variables = workers(state.endpoints), environment(state.endpoints)
             state.workers = {spec.name: spec.port for spec in specs}
-            state.fingerprint = self._fingerprint(specs, variables)
+            state.fingerprint = self._fingerprint(specs, variables, settings)
             state.attached = attached
             servers = {name: self._server_command(name, state.ports) for name in state.servers}
             commands = {spec.name: spec.argv for spec in specs}
@@ -266,13 +270,16 @@ class Cluster:
         state_word = "running" if reached else "stopped"
         return {"state": state_word, "pid": None, "port": port, "ready": reached}
 
-    def _fingerprint(self, specs: list[WorkerSpec], variables: dict[str, str]) -> str:
+    def _fingerprint(
+        self, specs: list[WorkerSpec], variables: dict[str, str], settings: str
+    ) -> str:
         """Tells a changed wish from the same one without writing down secrets."""
         wish = [
             self._given,
             self._page_port,
             [[spec.name, spec.argv, spec.port] for spec in specs],
             sorted(variables.items()),
+            settings,
         ]
         return hashlib.sha256(json.dumps(wish).encode()).hexdigest()
 
