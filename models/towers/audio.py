@@ -10,11 +10,12 @@ from collections.abc import Sequence
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
-from torch.nn.functional import gelu
+from torch.nn.functional import gelu, pad
 
 from models.release import AudioConfig
 from models.towers.base import TowerOutput, segment_means
 from models.towers.layers import WhisperLayer
+from models.towers.sizes import filler
 
 BANDS = 80
 
@@ -38,10 +39,12 @@ class AudioTower(nn.Module):
         """`batch`: spectrograms `(80, frames)`, of any lengths up to two frames a position."""
         parts = [self._stem(mel) for mel in batch]  # each (positions, width)
         lengths = [len(part) for part in parts]
-        states = torch.cat(parts)  # (total, width)
+        total = sum(lengths)
+        more = 0 if self.training else filler(total)  # positions, a segment each
+        states = torch.cat([*parts, parts[0].new_zeros(more, parts[0].shape[1])])
         for layer in self.layers:
-            states = layer(states, lengths)
-        states = self.norm(states)
+            states = layer(states, lengths + [1] * more)  # (total + more, width)
+        states = self.norm(states[:total])
         mean = segment_means(states.float(), lengths)
         square = segment_means(states.float().square(), lengths)
         deviation = (square - mean.square()).clamp_min(1e-6).sqrt()
@@ -52,7 +55,12 @@ class AudioTower(nn.Module):
         """Two convolutions and the positions: `(80, frames)` to `(positions, width)`."""
         longest = 2 * self.embed_positions.num_embeddings
         x = mel[None, :, :longest].to(self.conv1.weight.dtype)
-        x = gelu(self.conv2(gelu(self.conv1(x))))[0].T  # (positions, width)
+        frames = x.shape[-1]
+        more = 0 if self.training else filler(frames)
+        x = gelu(self.conv1(pad(x, (0, more))))
+        # The second convolution is to find nothing behind the last frame, as without filler.
+        x = pad(x[..., :frames], (0, more))
+        x = gelu(self.conv2(x))[0, :, : (frames + 1) // 2].T  # (positions, width)
         return x + self.embed_positions.weight[: len(x)]
 
 

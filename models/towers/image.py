@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, relu6
 
 from models.towers.base import TowerOutput
+from models.towers.sizes import filler
 
 # (repeats, kernel, stride of the first, expansion, channels)
 STAGES = (
@@ -46,7 +47,9 @@ class ImageTower(nn.Module):
 
     def encode(self, batch: Sequence[Tensor]) -> TowerOutput:
         """`batch`: uint8 pixels `(size, size, 3)` a picture, all of one size."""
-        cells = self.cells(torch.stack(list(batch)))
+        more = 0 if self.training else filler(len(batch), least=1)
+        pixels = torch.stack([*batch, *[batch[0]] * more])
+        cells = self.cells(pixels)[: len(batch)]
         lengths = [cells.shape[1]] * len(batch)
         return TowerOutput(cells.mean(dim=1), cells.flatten(0, 1), lengths)
 

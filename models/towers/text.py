@@ -13,6 +13,7 @@ from torch.nn.functional import dropout
 
 from models.towers.base import TowerOutput, segment_means
 from models.towers.layers import BertLayer
+from models.towers.sizes import filler
 
 SHAPE = (
     "vocab_size",
@@ -94,7 +95,10 @@ class TextTower(nn.Module):
     def encode(self, batch: Sequence[Tensor]) -> TowerOutput:
         """`batch`: int token ids `(tokens,)` an item, markers included."""
         lengths = [len(ids) for ids in batch]
-        ids = torch.cat(list(batch)).long()  # (total,)
-        positions = torch.cat([torch.arange(n, device=ids.device) for n in lengths])
-        states = self.encoder(ids, positions, lengths)  # (total, dim)
+        total = sum(lengths)
+        more = 0 if self.training else filler(total)  # tokens, a segment each
+        ids = torch.cat([*batch, batch[0].new_zeros(more)]).long()  # (total + more,)
+        places = [torch.arange(n, device=ids.device) for n in lengths]
+        positions = torch.cat([*places, ids.new_zeros(more)])
+        states = self.encoder(ids, positions, lengths + [1] * more)[:total]  # (total, dim)
         return TowerOutput(segment_means(states.float(), lengths), states, lengths)

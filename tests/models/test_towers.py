@@ -12,6 +12,7 @@ from models.towers.audio import AudioTower
 from models.towers.base import segment_means
 from models.towers.image import ImageTower
 from models.towers.layers import WhisperLayer, packed_attention
+from models.towers.sizes import filler
 from models.towers.text import TextTower
 
 TINY = {
@@ -99,3 +100,35 @@ def test_segment_means() -> None:
     packed = torch.arange(10.0).reshape(5, 2)
     expected = np.array([[1.0, 2.0], [6.0, 7.0]])
     np.testing.assert_allclose(segment_means(packed, [2, 3]).numpy(), expected)
+
+
+def test_sizes_are_few_and_a_quarter_larger_at_most() -> None:
+    for least, most, count in ((32, 2048, 20), (1, 64, 20)):
+        filled = {size: size + filler(size, least) for size in range(1, most + 1)}
+        assert len(set(filled.values())) == count
+        assert all(size <= full < max(1.25 * size, size + least) for size, full in filled.items())
+
+
+@torch.inference_mode()
+def test_texts_of_many_lengths_are_computed_in_few_sizes() -> None:
+    tower = TextTower(TINY).eval()
+    sizes: set[int] = set()
+    dense = tower.get_submodule("encoder.encoder.layer.0.intermediate.dense")
+    dense.register_forward_hook(lambda module, given, out: sizes.add(len(given[0])))
+    for length in range(1, 60):
+        tower.encode([torch.ones(length, dtype=torch.long)] * 3)
+    assert sizes == {32, 64, 96, 128, 160, 192}
+
+
+@torch.no_grad()
+def test_filler_changes_no_sound_and_no_picture() -> None:
+    torch.manual_seed(0)
+    audio = AudioTower(AudioConfig(width=32, heads=4, ffn=64, layers=1, positions=50))
+    clips = [torch.randn(80, frames) for frames in (9, 40, 33, 101)]
+    pictures = list(torch.randint(0, 256, (9, 32, 32, 3), dtype=torch.uint8))
+    for tower, batch in ((audio, clips), (ImageTower(), pictures)):
+        plain = tower.train().encode(batch)  # nothing is filled in training
+        filled = tower.eval().encode(batch)
+        assert filled.lengths == plain.lengths
+        torch.testing.assert_close(filled.pooled, plain.pooled, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(filled.packed, plain.packed, atol=1e-5, rtol=1e-4)
