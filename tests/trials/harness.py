@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from supervisor.xmlrpc import SupervisorTransport
 
@@ -41,6 +41,11 @@ PROGRESS_SECONDS = 60
 """Longest time without any progress, after a fault or at the end, that a trial allows."""
 _FOLD_BYTES = 3000
 """A fold of 8 events has some 6,000; a search for their duplicates 1,000, of a position 60."""
+_NO_COORDINATOR = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
 _INPUT = {"ingest": RAW, "infer": "posts"}
 _WORDS = ("what a day", "this is awful", "I am so happy", "好开心", "气死我了", "太可怕了")
 
@@ -262,9 +267,17 @@ class Trial:
         self.row.recovery = max(self.row.recovery or 0.0, time.monotonic() - fault.at)
 
     def members(self, role: str) -> dict[str, int]:
-        """Members of the role's group and how many partitions of its input each has."""
+        """Members of the role's group and how many partitions of its input each has.
+
+        Empty while no broker answers for the group, as just after a start.
+        """
         admin = AdminClient({"bootstrap.servers": self.kafka})
-        group = admin.describe_consumer_groups([role])[role].result(10)
+        try:
+            group = admin.describe_consumer_groups([role])[role].result(10)
+        except KafkaException as error:
+            if error.args[0].code() in _NO_COORDINATOR:
+                return {}
+            raise
         return {
             member.client_id: len(member.assignment.topic_partitions) for member in group.members
         }
