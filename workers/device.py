@@ -131,16 +131,29 @@ class Device:
     def _ask_again(self, batch: Sequence[Prepared], answers: list[Any]) -> None:
         """Ask for the items that had no room alone, the cheapest first, in a new process.
 
-        What was left of a large item can leave no room for a small one. An item that has none
-        in a new process either is too large.
+        What a process did before can leave no room for a small item. So an item is too large only
+        if it has no room in a process that did nothing before, or if one of its modalities that is
+        no dearer has none.
         """
-        places = [n for n, a in enumerate(answers) if isinstance(a, ItemError) and a.exhausted]
+        places = [place for place, answer in enumerate(answers) if _had_no_room(answer)]
         if not places:
             return
         log.error("out of memory; starting a new device process for %d items", len(places))
         self._replace()
+        used = False
+        too_large: set[tuple[bool, ...]] = set()
         for place in sorted(places, key=lambda place: batch[place].cost):
-            [answers[place]] = self._predict_part([batch[place]])
+            item = batch[place]
+            modalities = tuple(part is not None for part in (item.tokens, item.pixels, item.mel))
+            [answer] = self._predict_part([item])
+            if _had_no_room(answer) and used and modalities not in too_large:
+                log.error("out of memory; starting a new device process for an item alone")
+                self._replace()
+                [answer] = self._predict_part([item])
+            used = True
+            if _had_no_room(answer):
+                too_large.add(modalities)
+            answers[place] = answer
 
     def _predict_part(self, batch: Sequence[Prepared], attempts: int = 2) -> list[Any]:
         """Ask for one part.
@@ -194,6 +207,10 @@ class Device:
             self._process.kill()
         self.close()
         self.start()
+
+
+def _had_no_room(answer: Any) -> bool:
+    return isinstance(answer, ItemError) and answer.exhausted
 
 
 def _serve(pipe: Connection, release: Path, device: str, memory_mib: int | None) -> None:

@@ -108,12 +108,16 @@ def test_what_is_read_too_late_is_shed_by_its_id_and_the_rest_has_its_weight(
 
 
 def test_what_does_not_fit_in_memory_is_halved_and_the_item_that_never_fits_is_an_error() -> None:
-    """A real limit: 80 texts do not fit in one pass, and 15 s of sound in none."""
+    """A real limit: 80 texts do not fit in one pass, and 15 s of sound in none.
+
+    Nor do the kernels for texts of all lengths fit in one process.
+    """
     states: list[bool] = []
     text = Prepared(tokens=np.arange(5, 29, dtype=np.int32))
+    longer = [Prepared(tokens=np.arange(5, 5 + n, dtype=np.int32)) for n in range(40, 129, 8)]
     sound = Prepared(mel=np.zeros((80, 1500), np.float16))
     with Device(DEFAULT_RELEASE, "cpu", 60, states.append, memory_mib=12) as device:
-        answers = device.predict([sound] + [text] * 80)
+        answers = device.predict([sound, *longer] + [text] * 80)
         assert isinstance(answers[0], ItemError)
         assert "no memory for this item" in answers[0].reason
         assert not any(isinstance(answer, ItemError) for answer in answers[1:])
