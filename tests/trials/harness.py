@@ -246,8 +246,19 @@ class Trial:
         topic, consumer = _INPUT[stage], self._offsets[stage]
         numbers = consumer.list_topics(topic, timeout=5).topics[topic].partitions
         places = [TopicPartition(topic, number) for number in numbers]
-        # Not answered while a transaction is open: that of a stopped worker expires after 30 s.
-        found = consumer.committed(places, timeout=60)
+        found: list[TopicPartition] = []
+
+        def answered() -> bool:
+            try:
+                # Not while a transaction is open: that of a stopped worker expires after 30 s.
+                found[:] = consumer.committed(places, timeout=60)
+            except KafkaException as error:
+                if error.args[0].code() in _NO_COORDINATOR:
+                    return False
+                raise
+            return True
+
+        until(answered, "the group has a coordinator")
         return {place.partition: max(0, place.offset) for place in found}
 
     def wait_progress(self, stage: str, to: int, seconds: float = PROGRESS_SECONDS) -> None:
