@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:
-    """Plain log lines on stderr; kafka-python only from warnings on."""
+    """Plain log lines on stderr; of kafka-python only the errors, a line each."""
     logging.basicConfig(
         stream=sys.stderr,
         level=level,
@@ -30,6 +30,16 @@ def log_to_stderr(level: int = logging.INFO) -> None:
         force=True,
     )
     logging.getLogger("kafka").setLevel(logging.ERROR)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_without_trace)
+
+
+def _without_trace(record: logging.LogRecord) -> bool:
+    """A broker that goes away is no fault of the client: where it was noticed tells nothing."""
+    if record.exc_info and record.name.startswith("kafka."):
+        record.msg, record.args = f"{record.getMessage()}: {record.exc_info[1]!r}", ()
+        record.exc_info = record.exc_text = None
+    return True
 
 
 @contextmanager

@@ -258,7 +258,7 @@ class Trial:
                 raise
             return True
 
-        until(answered, "the group has a coordinator")
+        until(answered, "the group has a coordinator", PROGRESS_SECONDS)
         return {place.partition: max(0, place.offset) for place in found}
 
     def wait_progress(self, stage: str, to: int, seconds: float = PROGRESS_SECONDS) -> None:
