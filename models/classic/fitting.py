@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.functional import cross_entropy
 
+from models.classic.balance import Loss
 from models.classic.fusion import Model
 from models.classic.posts import Indices
 
@@ -45,10 +45,11 @@ def fit(
     labels: Indices,
     pace: Pace,
     *,
+    loss_of: Loss,
     after_step: Callable[[int, int, float], None],
     after_epoch: Callable[[int, float], None],
 ) -> None:
-    """Descend the cross-entropy of `logits` against `labels`; the module ends in evaluation mode.
+    """Descend the loss of `logits` against `labels`; the module ends in evaluation mode.
 
     `after_step` is told the step, how many there are, and the loss; `after_epoch` the epoch from
     1 on and its mean loss. All chance follows from the seed.
@@ -67,7 +68,7 @@ def fit(
                 group["lr"] = peak * _factor(step, steps)
             with sdpa_kernel(SDPBackend.MATH):  # its backward is the faster one for short texts
                 found = logits(chosen, random).float()
-                loss = cross_entropy(found, torch.from_numpy(labels[chosen]))
+                loss = loss_of(found, torch.from_numpy(labels[chosen]))
                 loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(trained, CLIP)
             optimiser.step()

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from models.classic.balance import Balance
 from models.classic.family import FAMILY
 from models.labels import Modality
 from models.training.recipe import RecipeError
@@ -21,11 +22,13 @@ class TowerPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SuitePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`towers`: by their name in the family; `fuse`: those that are fused, one a modality."""
+    """`towers`: by their name in the family; `fuse`: those that are fused, one a modality;
+    `balance`: the loss for classes of unequal size, as in `models/classic/balance.py`."""
 
     towers: dict[str, TowerPlan]
     fuse: list[str] = []
     fusion: TowerPlan = TowerPlan()
+    balance: Balance = "none"
     batch: int = 32
     modality_dropout: float = 0.2
     seed: int = 42

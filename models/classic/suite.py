@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from models.classic.balance import loss_of
 from models.classic.batches import Readers, append_log, mark_posts, present, tensors
 from models.classic.family import FAMILY, Find
 from models.classic.fitting import HEAD_RATE, Pace, fit, hide, parameter_groups
@@ -257,6 +258,7 @@ class Suite:
             logits,
             labels,
             Pace(epochs, self.plan.batch, self.plan.seed),
+            loss_of=loss_of(self.plan.balance, labels, len(self.split.learn.classes)),
             after_step=lambda step, steps, loss: self._report(name, step, steps, loss),
             after_epoch=after_epoch,
         )
