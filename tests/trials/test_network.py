@@ -14,12 +14,15 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from pipeline.settings import PREFIX
+from tests.trials.flow import repeating
 from tests.trials.harness import WORKERS, Fault, Trial
 from tests.waiting import until
 from workers.local.readiness import host_and_port
 
 pytestmark = [pytest.mark.trial, pytest.mark.timeout(3600)]
 CUT_SECONDS = 60
+RESTART_SECONDS = 2
+"""Until a worker that has ended is started again."""
 TAKEOVER_SECONDS = 180
 """The session (10 s) and a transaction that was left open (30 s), on a busy machine."""
 OUTSIDE, INSIDE = "10.213.61.1", "10.213.61.2"
@@ -154,27 +157,40 @@ def _reachable(trial: Trial) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def _worker(
-    trial: Trial, namespace: str, role: str, variables: dict[str, str]
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A second worker of the role, inside the namespace; at the end it is drained."""
+def _worker(trial: Trial, namespace: str, role: str, variables: dict[str, str]) -> Iterator[None]:
+    """A second worker of the role, inside the namespace; at the end it is drained.
+
+    One that ends is started again, as its supervisor would.
+    """
     command = [sys.executable, "-m", "workers", "run", role, "--name", "other", "--port", "0"]
-    with (trial.home / "logs" / f"{role}-other.log").open("ab") as log:
-        process = subprocess.Popen(
-            ["ip", "netns", "exec", namespace, *command],
-            cwd=trial.stack.folder,
-            env=os.environ | variables,
-            stdout=log,
-            stderr=log,
-        )
+    log = trial.home / "logs" / f"{role}-other.log"
+
+    def start() -> subprocess.Popen[bytes]:
+        with log.open("ab") as out:
+            return subprocess.Popen(
+                ["ip", "netns", "exec", namespace, *command],
+                cwd=trial.stack.folder,
+                env=os.environ | variables,
+                stdout=out,
+                stderr=out,
+            )
+
+    started = [start()]
+
+    def keep() -> None:
+        if started[-1].poll() is not None:
+            started.append(start())
+
     try:
-        until(lambda: _shares(trial, role), f"two {role} share the partitions", 600)
-        yield process
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        with repeating(keep, RESTART_SECONDS):
+            until(lambda: _shares(trial, role), f"two {role} share the partitions", 600)
+            yield
+        trial.row.fault += f"; {role} ended {len(started) - 1}×"
+        started[-1].send_signal(signal.SIGTERM)
+        assert started[-1].wait(60) == 0
     finally:
-        process.kill()
-        process.wait()
+        started[-1].kill()
+        started[-1].wait()
 
 
 def _run(*command: str) -> str:
