@@ -1,8 +1,9 @@
 """The life of an alert: fired → updated → cleared, from the readings of one series. Pure.
 
 A *run* begins with the first minute that lies `clear` standard deviations above what was expected
-and ends after `clear_after` minutes of calm; its first minute is the onset. An alert fires once a
-run: at an anomaly of the detector, when the run is strong and large enough for the rule.
+and ends after `clear_after` minutes of calm. An alert fires once a run: at an anomaly of the
+detector, when the run is strong and large enough for the rule. Its onset is the minute of the run
+at which the rise began most likely (pipeline.alerts.onset), since chance begins runs as well.
 
 *Strength* is the larger of two measures in standard deviations: how far this minute lies above
 what was expected, and a moving mean of that over about ten minutes, in its own standard deviation
@@ -26,6 +27,7 @@ from pipeline.alerts.alert import (
     Unit,
     alert_id,
 )
+from pipeline.alerts.onset import Stretch, lengthen, since_onset
 from pipeline.alerts.rules import Rule
 from pipeline.buckets import MINUTE
 from pipeline.rollups import Cell
@@ -62,14 +64,17 @@ class Run(msgspec.Struct):
     """Minutes above what was expected."""
 
     onset: int
+    """The most likely one so far; of an alert that fired it stays."""
     cell: Cell
     """Sums over all posts of the track since the onset."""
     posts: int = 0
-    """Of the series."""
+    """Of the series, since the onset."""
     peak: float = 0.0
     """The largest strength."""
     calm: int = 0
     """Minutes of calm in a row."""
+    rise: list[Stretch] = []
+    """All minutes, until the alert fires."""
 
 
 class Life(msgspec.Struct):
@@ -169,8 +174,7 @@ def _run(life: Life, reading: Reading, cell: Cell, strength: float, rule: Rule) 
         if not above:
             return
         run = life.run = Run(reading.minute, Cell())
-    run.posts += reading.posts
-    run.cell.add(cell)
+    _extend(run, reading, cell, life.open)
     run.peak = max(run.peak, strength)
     if math.isnan(reading.observed):
         run.calm += cell.posts == 0
@@ -178,6 +182,20 @@ def _run(life: Life, reading: Reading, cell: Cell, strength: float, rule: Rule) 
         run.calm = 0 if above else run.calm + 1
     if run.calm >= rule.clear_after and not life.open:
         life.run = None
+
+
+def _extend(run: Run, reading: Reading, cell: Cell, fired: bool) -> None:
+    """Add a minute, and look for the onset again where nobody was told of it."""
+    if fired:
+        run.posts += reading.posts
+        run.cell.add(cell)
+        return
+    observed = 0 if math.isnan(reading.observed) else 1
+    minute = Stretch(reading.minute, Cell(), reading.posts, observed, reading.deviation)
+    minute.cell.add(cell)
+    lengthen(run.rise, minute)
+    since = since_onset(run.rise)
+    run.onset, run.cell, run.posts = since.start, since.cell, since.posts
 
 
 def _fires(life: Life, reading: Reading, strength: float, rule: Rule) -> bool:
@@ -194,6 +212,7 @@ def _fire(life: Life, reading: Reading, rule: Rule) -> Alert:
     end = _end(reading)
     muted_until = life.muted_until
     life.anomaly = None
+    run.rise = []
     life.alert = Alert(
         id=alert_id(reading.track, reading.series, run.onset),
         state="fired",

@@ -14,8 +14,8 @@ _CALM = (0.06, 0.02, 0.04, 0.3, 0.1, 0.05, 0.43)
 
 
 def whole_minutes_ago(minutes: int) -> datetime:
-    """The start of a minute, so that a feed from there falls into the same minutes each time: a
-    detector three hours old may miss a spike, or date it two minutes early, in other ones.
+    """The start of a minute, so that a feed from there falls into the same minutes each time: cut
+    otherwise, one in a few hundred of its spikes is missed by a detector that is three hours old.
     """
     return datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=minutes)
 

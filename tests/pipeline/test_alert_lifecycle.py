@@ -64,6 +64,17 @@ def test_a_spike_fires_grows_and_clears_once() -> None:
     assert fired.evidence.languages == {"en": 0.75, "zh": 0.25}
 
 
+def test_what_chance_lifted_before_the_spike_is_no_part_of_it() -> None:
+    [fired] = lived(Life(), [0, 2.3, 0.3, 6.4, 6.0])
+    assert fired.onset == datetime.fromtimestamp(START + 180, UTC)
+    assert fired.posts == 20
+    life = Life()
+    assert lived(life, [2.3, 0.3, 3.9, 3.9, 3.9]) == []
+    [later] = lived(life, [9.0, 50.0], first=5)[:1]
+    assert later.onset == datetime.fromtimestamp(START + 120, UTC)
+    assert later.posts == 80
+
+
 def test_severity_means_what_is_documented() -> None:
     for level in range(1, 11):
         least = 4 * 1.5 ** (level - 1)
