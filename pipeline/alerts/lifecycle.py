@@ -73,6 +73,8 @@ class Run(msgspec.Struct):
     """The largest strength."""
     calm: int = 0
     """Minutes of calm in a row."""
+    fired: bool = False
+    """Whether its alert did; the alert may be over, where it is one that was published before."""
     rise: list[Stretch] = []
     """All minutes, until the alert fires."""
 
@@ -174,7 +176,8 @@ def _run(life: Life, reading: Reading, cell: Cell, strength: float, rule: Rule) 
         if not above:
             return
         run = life.run = Run(reading.minute, Cell())
-    _extend(run, reading, cell, life.open)
+    run.fired |= life.open
+    _extend(run, reading, cell)
     run.peak = max(run.peak, strength)
     if math.isnan(reading.observed):
         run.calm += cell.posts == 0
@@ -184,9 +187,9 @@ def _run(life: Life, reading: Reading, cell: Cell, strength: float, rule: Rule) 
         life.run = None
 
 
-def _extend(run: Run, reading: Reading, cell: Cell, fired: bool) -> None:
+def _extend(run: Run, reading: Reading, cell: Cell) -> None:
     """Add a minute, and look for the onset again where nobody was told of it."""
-    if fired:
+    if run.fired:
         run.posts += reading.posts
         run.cell.add(cell)
         return
@@ -212,7 +215,7 @@ def _fire(life: Life, reading: Reading, rule: Rule) -> Alert:
     end = _end(reading)
     muted_until = life.muted_until
     life.anomaly = None
-    run.rise = []
+    run.fired, run.rise = True, []
     life.alert = Alert(
         id=alert_id(reading.track, reading.series, run.onset),
         state="fired",
