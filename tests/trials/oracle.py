@@ -217,16 +217,17 @@ def _swapped(raw: Iterable[Any], events: Iterable[Any], dead: Collection[str]) -
     """Ids whose records had one order and whose events have another.
 
     Only those whose records all stand in one partition, which alone has an order, and none of
-    which was ever dead-lettered (a redrive puts a record behind others) or has to be.
+    which was ever dead-lettered: a redrive puts a record behind others.
     """
     sent: dict[str, list[int]] = {}
     scored: dict[str, list[int]] = {}
     places: dict[str, set[int]] = {}
-    for order, messages in ((sent, raw), (scored, events)):
+    for order, messages in ((scored, events), (sent, raw)):
         for message in messages:
-            identity, revision = _identity(message), _revision(message.value())
-            if identity not in dead and revision is not None:
-                order.setdefault(identity, []).append(revision)
+            identity = _identity(message)
+            # A raw record without an event may be one that cannot be read, its letter on the way.
+            if identity not in dead and (order is scored or identity in scored):
+                order.setdefault(identity, []).append(_version(json.loads(message.value()))[1])
                 places.setdefault(identity, set()).add(message.partition() if order is sent else -1)
     return sorted(
         identity
@@ -235,14 +236,6 @@ def _swapped(raw: Iterable[Any], events: Iterable[Any], dead: Collection[str]) -
         and sorted(sent[identity]) == sorted(order)
         and sent[identity] != order
     )
-
-
-def _revision(value: bytes) -> int | None:
-    """None where it cannot be read, and has to become a dead letter."""
-    try:
-        return _version(json.loads(value))[1]
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
 
 
 def _version(body: dict[str, Any]) -> Version:

@@ -120,6 +120,11 @@ def test_what_was_shed_is_neither_lost_nor_double(run: Run) -> None:
     assert (verdict.scored, verdict.shed) == (POSTS - 1, 1)
 
 
+def test_a_record_that_cannot_be_read_is_lost_until_its_letter_is_there(run: Run) -> None:
+    run.producer.produce(run.names.raw[0], b'{"id"', b"weathervane:broken")
+    assert run.audit().lost == ["weathervane:broken"]
+
+
 def lose(run: Run) -> None:
     run.send(run.names.raw[0], POSTS)
 
