@@ -9,6 +9,7 @@ judge again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -23,6 +24,9 @@ from pipeline.spikes import Detector, Judgement, Tuning, judge
 _THURSDAY = 72
 """Hours of the week at the epoch, which was a Thursday."""
 _TUNING = Tuning().per(MINUTE)
+_OF_SHARES = replace(_TUNING, pace=replace(_TUNING.pace, first=1.25))
+"""Counts follow the day, of which a new series knows nothing; shares hardly do, and are believed
+sooner. It matters for new series only: what is saved holds the size as it is."""
 _SHARED = 10
 """Posts that a share is taken of. Minutes with fewer are put together until there are as many: the
 scale of the shares is biased where there are few, and a quiet night would look like news."""
@@ -98,7 +102,7 @@ class TrackMonitor:
         self._detector = (
             Detector.load(self._watch.detector, _TUNING)
             if self._watch.detector
-            else Detector(len(SERIES), _TUNING)
+            else _new_detector()
         )
         self._lives = {name: self._watch.lives.get(name) or Life() for name in SERIES}
 
@@ -164,6 +168,13 @@ class TrackMonitor:
             anomaly=bool(judged.anomaly[place]),
             posts=parts[place],
         )
+
+
+def _new_detector() -> Detector:
+    """One that has seen nothing: a count, and shares of it."""
+    detector = Detector(1, _TUNING)
+    detector.append(Detector(len(SERIES) - 1, _OF_SHARES))
+    return detector
 
 
 def _rounded(value: float) -> float:

@@ -48,8 +48,10 @@ class Pace:
     """The time constant of what the profile missed lately, in ticks."""
     spread: int = 2000
     """That of the sizes of the deviations and of their moving mean."""
+    first: float = 3.0
+    """The size that the moving mean of a new series is thought to have, in chance's deviations."""
     doubt: int = 96
-    """Ticks after which the first, large size of the moving mean weighs a half."""
+    """Ticks after which this first size weighs a half."""
     hold: int = 36
     """Ticks over which the last peak fades."""
     times: float = 3.0
@@ -92,7 +94,7 @@ class Surprise(State):
         self._missed = np.zeros(count)
         self._excess = np.ones(count)
         self._mean = np.zeros(count)
-        self._size = np.full(count, 3.0)
+        self._size = np.full(count, pace.first)
         self._peaks = Peaks(count, pace.hold, pace.times, least=1.0)
 
     def step(
