@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from pipeline.buckets import FUTURE_MS, MINUTE
+from pipeline.buckets import FUTURE_MS, MINUTE, WEIGHT_SCALE
 from pipeline.event import EMOTIONS, POLARITIES, SentimentEvent
 from pipeline.times import epoch_ms
 
@@ -53,6 +53,9 @@ class Cell(msgspec.Struct):
     platforms: dict[str, int] = {}
     conflict: int = 0
     """Sum of the conflicts, in ten-thousandths."""
+    beside: list[int] = []
+    """By series, what its posts stand for beside themselves, in hundredths of a post; empty where
+    nothing was shed."""
 
     @property
     def posts(self) -> int:
@@ -66,16 +69,23 @@ class Cell(msgspec.Struct):
 
     def count(self, event: SentimentEvent) -> None:
         """Add one post."""
-        self.parts[0] += 1
-        self.parts[_PLACE[f"emotion:{event.dominant}"]] += 1
-        self.parts[_PLACE[f"polarity:{event.polarity.dominant}"]] += 1
+        emotion, polarity = event.dominant, event.polarity.dominant
+        places = (0, _PLACE[f"emotion:{emotion}"], _PLACE[f"polarity:{polarity}"])
+        beside = round((event.weight - 1) * WEIGHT_SCALE)
+        if beside and not self.beside:
+            self.beside = [0] * len(SERIES)
+        for place in places:
+            self.parts[place] += 1
+            if beside:
+                self.beside[place] += beside
         _add(self.languages, (event.lang or "und").split("-")[0].lower()[:3], 1)
         _add(self.platforms, event.platform, 1)
         self.conflict += round(event.conflict * _CONFLICT)
 
     def add(self, other: Cell) -> None:
         """Add another cell's sums."""
-        self.parts = [mine + theirs for mine, theirs in zip(self.parts, other.parts, strict=True)]
+        self.parts = summed(self.parts, other.parts)
+        self.beside = summed(self.beside, other.beside)
         for name, posts in other.languages.items():
             _add(self.languages, name, posts)
         for name, posts in other.platforms.items():
@@ -212,6 +222,22 @@ def roll_up(
             else:
                 rollup.outside += 1
     return list(rollups.values()), newest
+
+
+def summed(one: list[int], other: list[int]) -> list[int]:
+    """The sums by series; an empty list is one of zeros."""
+    if not one or not other:
+        return list(one or other)
+    return [mine + theirs for mine, theirs in zip(one, other, strict=True)]
+
+
+def stands_for(parts: list[int], beside: list[int]) -> list[float]:
+    """Posts that there would be by series if nothing had been shed, given `Cell.parts` and
+    `Cell.beside`: an unbiased estimate (pipeline.shedding).
+    """
+    if not beside:
+        return [float(posts) for posts in parts]
+    return [posts + more / WEIGHT_SCALE for posts, more in zip(parts, beside, strict=True)]
 
 
 def _add(into: dict[str, int], name: str, posts: int) -> None:

@@ -87,7 +87,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """End of the minute that this state speaks of; of an acknowledgement or mute, its time."""
     cleared_at: AwareTime | None = None
     observed: float
-    """The share (0-1) or the number of posts of the minute."""
+    """The share (0-1) or the number of posts of the minute; scored posts stand for shed ones."""
     expected: float
     low: float
     high: float
@@ -96,7 +96,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     deviation: float
     """Standard deviations above what was expected."""
     posts: int
-    """Posts in the spike so far: those of the emotion or polarity; of the track for `volume`."""
+    """Scored posts in the spike so far: of the emotion or polarity; of the track for `volume`."""
     rule: str
     """Name of the rule that let it fire."""
     acknowledged: Acknowledgement | None = None

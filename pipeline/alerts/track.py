@@ -18,7 +18,7 @@ from pipeline.alerts.alert import Alert, AlertCommand
 from pipeline.alerts.lifecycle import Life, Reading, command, step
 from pipeline.alerts.rules import Rules
 from pipeline.buckets import DAY, HOUR, MINUTE
-from pipeline.rollups import SERIES, Cell, Rollup
+from pipeline.rollups import SERIES, Cell, Rollup, stands_for, summed
 from pipeline.spikes import Detector, Judgement, Tuning, judge
 
 _THURSDAY = 72
@@ -86,6 +86,8 @@ class Watch(msgspec.Struct):
     detector: bytes = b""
     pool: list[int] = msgspec.field(default_factory=lambda: [0] * len(SERIES))
     """Posts by series since the last share was taken."""
+    beside: list[int] = []
+    """What those stand for beside themselves, as in `Cell.beside`."""
     lives: dict[str, Life] = {}
     """By series; one that was never above what was expected may be left out."""
 
@@ -137,13 +139,20 @@ class TrackMonitor:
 
     def _judge(self, minute: int, cell: Cell, rules: Rules) -> list[Alert]:
         hours = np.full(len(SERIES), (minute // HOUR + _THURSDAY) % 168, dtype=np.int64)
-        pool = [waiting + new for waiting, new in zip(self._watch.pool, cell.parts, strict=True)]
-        parts = np.array(pool, dtype=np.float64)
+        pool = summed(self._watch.pool, cell.parts)
+        beside = summed(self._watch.beside, cell.beside)
         enough = pool[0] >= _SHARED
-        totals = np.full(len(SERIES), parts[0] if enough else 0.0)
+        # Weighted shares, which are of no more posts than were scored.
+        whole = np.array(stands_for(pool, beside))
+        parts = whole * (pool[0] / whole[0] if pool[0] else 0.0)
+        totals = np.full(len(SERIES), float(pool[0]) if enough else 0.0)
+        weights = np.ones(len(SERIES))
+        if cell.posts:
+            weights[0] = stands_for(cell.parts, cell.beside)[0] / cell.posts
         parts[0], totals[0] = cell.posts, np.nan
-        judged = judge(self._detector, hours, parts, totals)
+        judged = judge(self._detector, hours, parts, totals, weights)
         self._watch.pool = [0] * len(SERIES) if enough else pool
+        self._watch.beside = [] if enough else beside
         changes = []
         for place, name in enumerate(SERIES):
             reading = self._reading(name, place, minute, judged, cell.parts)

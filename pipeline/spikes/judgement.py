@@ -35,7 +35,11 @@ class Judgement:
 
 
 def judge(
-    detector: Detector, hours: npt.NDArray[np.int64], parts: Floats, totals: Floats
+    detector: Detector,
+    hours: npt.NDArray[np.int64],
+    parts: Floats,
+    totals: Floats,
+    weights: Floats | None = None,
 ) -> Judgement:
     """Judge and learn one bucket a series, `(series,)`.
 
@@ -45,12 +49,14 @@ def judge(
         parts: posts counted; for a share those (or their summed probabilities) of `totals`. NaN
             is no value.
         totals: NaN where the series is a count; the posts of the bucket where it is a share.
+        weights: of a count, how many posts each counted one stands for; 1 unless given.
 
     Raises:
         ValueError: for arrays of another length, or hours outside the week.
     """
     share = ~np.isnan(totals)
-    counts, shares = of_counts(parts), of_shares(parts, totals)
+    weights = np.ones(len(parts)) if weights is None else weights
+    counts, shares = of_counts(parts, weights), of_shares(parts, totals)
     values, noise = (np.where(share, *pair) for pair in zip(shares, counts, strict=True))
     signals = detector.step(hours, values, noise)
     centre = np.where(share, to_shares(signals.expected), to_counts(signals.expected))
@@ -62,6 +68,6 @@ def judge(
     low, high = np.fmin(low, centre), np.fmax(high, centre)
     with np.errstate(invalid="ignore", divide="ignore"):
         # A total of 0 is no value, whatever the parts: posts may wait for more before they count.
-        observed = np.where(share, parts / np.where(totals > 0, totals, np.nan), parts)
+        observed = np.where(share, parts / np.where(totals > 0, totals, np.nan), parts * weights)
         deviation = np.nan_to_num(signals.deviation / signals.spread, posinf=0.0, neginf=0.0)
     return Judgement(observed, centre, low, high, deviation, signals.score, signals.anomaly)

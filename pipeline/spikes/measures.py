@@ -14,9 +14,14 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 
-def of_counts(counts: Floats) -> tuple[Floats, Floats]:
-    """Values and their noise for the detector, from counts ≥ 0, `(series,)`; NaN stays NaN."""
-    return np.sqrt(counts + 0.375), np.full(len(counts), 0.5)
+def of_counts(counts: Floats, weights: Floats | None = None) -> tuple[Floats, Floats]:
+    """Values and their noise for the detector, from counts ≥ 0, `(series,)`; NaN stays NaN.
+
+    Where only a sample was counted, `weights` says how many each of it stands for: the value is
+    that of the whole, and the noise that of the sample.
+    """
+    weights = np.ones(len(counts)) if weights is None else weights
+    return np.sqrt(weights * (counts + 0.375)), 0.5 * np.sqrt(weights)
 
 
 def of_shares(parts: Floats, totals: Floats) -> tuple[Floats, Floats]:

@@ -6,6 +6,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ from pipeline.rollups import (
     Source,
     decoder,
     roll_up,
+    stands_for,
 )
 from tests.pipeline.planted import event, events
 
@@ -65,6 +67,20 @@ def test_a_cell_counts_every_post_once_in_each_kind_of_series() -> None:
         for kind in ("emotion", "polarity"):
             assert sum(n for name, n in parts.items() if name.startswith(kind)) == cell.posts
         assert sum(cell.languages.values()) == sum(cell.platforms.values()) == cell.posts
+
+
+def test_a_cell_knows_what_its_posts_stand_for_and_counts_them_as_they_are() -> None:
+    cell, other = Cell(), Cell()
+    cell.count(event("a:1", START, "joy"))
+    assert cell.beside == [], "nothing was shed"
+    for weight in (3.01, 100.0):
+        other.count(msgspec.structs.replace(event("a:2", START, "joy"), weight=weight))
+    cell.add(other)
+    assert cell.posts == 3
+    stands = dict(zip(SERIES, stands_for(cell.parts, cell.beside), strict=True))
+    assert stands["volume"] == stands["emotion:joy"] == stands["polarity:positive"] == 104.01
+    assert sum(stands.values()) == pytest.approx(3 * 104.01)
+    assert msgspec.json.decode(msgspec.json.encode(cell), type=Cell) == cell
 
 
 def test_records_come_back_as_they_were_written() -> None:

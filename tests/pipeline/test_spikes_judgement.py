@@ -100,3 +100,21 @@ def test_parts_of_nothing_are_no_observation() -> None:
     assert np.isnan(judged.observed).all()
     assert not judged.anomaly.any()
     assert np.array_equal(judged.deviation, np.zeros(2))
+
+
+def test_a_sample_says_as_much_as_its_whole_with_more_noise() -> None:
+    random, ticks = np.random.default_rng(1), 4 * DAY
+    whole = random.poisson(40.0, ticks).astype(np.float64)
+    overload = (np.arange(ticks) >= 2 * DAY) & (np.arange(ticks) < 3 * DAY)
+    counts = np.where(overload, random.binomial(whole.astype(np.int64), 0.1), whole)
+    weights = np.where(overload, 10.0, 1.0)
+    detector, count = Detector(1, Tuning().per(BUCKET)), np.full(1, np.nan)
+    judged = [
+        judge(detector, np.full(1, at // HOUR % 168), counts[at : at + 1], count, weights[at:][:1])
+        for at in range(ticks)
+    ]
+    assert max(each.deviation[0] for each in judged) < 5, "new values, but not far from expected"
+    observed = np.array([each.observed[0] for each in judged])
+    assert np.array_equal(observed, counts * weights)
+    expected = np.array([each.expected[0] for each in judged])[2 * DAY :]
+    assert expected.mean() == pytest.approx(40, abs=2)
