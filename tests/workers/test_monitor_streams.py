@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
+import faust
 import pytest
 from faust.types import TP
 from faust.types.auth import AuthProtocol
@@ -70,3 +72,45 @@ def test_a_commit_goes_past_every_transaction_marker() -> None:
         asyncio.run(consumer._add_gap(place, after + 1, record))
     consumer._acked[place] = [0, 1, 3, 4, 6, 9]
     assert consumer._new_offset(place) == 10
+
+
+class Fetching:
+    """In place of Faust's thread: a fetch that ends when told; what was done in which order."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.begun, self.end = asyncio.Event(), asyncio.Event()
+
+    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, Any]:
+        self.begun.set()
+        await self.end.wait()
+        self.done.append("fetched")
+        return {TP("rollups", 0): ["a record"]}
+
+    async def seek_to_committed(self) -> dict[TP, int]:
+        self.done.append("sought")
+        return {}
+
+
+def test_nothing_is_read_while_the_place_is_sought(settings: Settings, tmp_path: Path) -> None:
+    asyncio.run(_seek_while_reading(make_app(settings, str(tmp_path))))
+
+
+async def _seek_while_reading(app: faust.App) -> None:
+    consumer = app.consumer
+    consumer._thread = thread = Fetching()
+    consumer._active_partitions = {TP("rollups", 0)}
+
+    async def read() -> list[Any]:
+        return [record async for record in consumer.getmany(1.0)]
+
+    reading = asyncio.create_task(read())
+    await thread.begun.wait()
+    seeking = asyncio.create_task(consumer.perform_seek())
+    await asyncio.sleep(0)
+    assert not consumer.flow_active, "Faust lets records flow while it seeks"
+    assert thread.done == []
+    thread.end.set()
+    await seeking
+    assert await reading == [], "what was read before the seek comes again"
+    assert thread.done == ["fetched", "sought", "sought"]

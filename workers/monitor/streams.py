@@ -4,6 +4,7 @@
   by itself in its `exactly_once` mode alone, whose tables were not exact under kill -9.
 - Topics are created by us before, and a missing one ends the start: Faust would hang.
 - Its web server, which shows tables to everybody, is off; its environment is not read.
+- While it seeks its place after a change of the group nothing is read: that would be thrown away.
 - Commits go past all transaction markers at once, and not past one a second.
 - A write to a table is awaited until the broker has it, before the record is acknowledged.
 - A group member that died is replaced after 10 s, not 60; nobody polls less than every 5 minutes.
@@ -38,6 +39,22 @@ class _CommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
 
 class _Consumer(driver.Consumer):  # type: ignore[misc]
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._reading = asyncio.Lock()
+
+    async def perform_seek(self) -> None:
+        # Behind the seek Faust empties its queues. It lets records flow into them meanwhile, and
+        # those that were read after the seek of their partition would never come again.
+        self.stop_flow()
+        async with self._reading:
+            await super().perform_seek()
+
+    async def _getmany(self, *args: Any, **options: Any) -> Any:
+        # What was read while the flow was stopped is left out, and its place sought again.
+        async with self._reading:
+            return await super()._getmany(*args, **options)
+
     async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:
         # Faust counts the record behind a gap to the gap, and then acknowledges it twice, at which
         # its search for the offset to commit stops: one transaction marker a commit.
