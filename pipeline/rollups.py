@@ -10,8 +10,8 @@
 Guarantee. A minute is complete once `Clock.complete` is past it: no post of it follows that is at
 most `lateness` older than the newest one of its partition. A post from the future (dated later
 than its arrival by more than `FUTURE_MS`) or older than `OLDEST_MS` at its arrival is counted
-apart and moves nothing. A partition of which nothing came for a while holds nobody: it has told
-all that it knew.
+apart and moves nothing. A partition of which nothing came for a while holds nobody for as long as
+it says so: it has told all that it knew.
 """
 
 from __future__ import annotations
@@ -158,6 +158,13 @@ class Heard(msgspec.Struct):
     watermark: int = 0
     """What comes is younger, but for late posts."""
     idle: bool = False
+    told: int = 0
+    """The newest event time of all partitions when this one last said that it is idle."""
+
+    @property
+    def sure(self) -> int:
+        """How far it is certain that nothing older comes."""
+        return max(self.watermark, self.told) if self.idle else self.watermark
 
 
 class Clock:
@@ -180,17 +187,19 @@ class Clock:
     def hear(self, progress: Progress) -> int:
         """Take note of a partition; what is complete now.
 
-        Once it is idle, the lateness is waived: nothing older is to come.
+        Once it is idle, the lateness is waived: nothing older is to come, nor anything of the time
+        up to which the others have come. Of what they tell later it has to say so again, since its
+        reader may have died and left posts unread.
         """
         source = self.heard.setdefault(progress.partition, Heard())
         source.newest = max(source.newest, progress.newest)
         source.idle = progress.idle
         sure = source.newest - (0 if source.idle else self._lateness_ms)
         source.watermark = max(source.watermark, sure)
+        if source.idle:
+            source.told = max(each.newest for each in self.heard.values())
         if len(self.heard) >= self._sources:
-            busy = [each.watermark for each in self.heard.values() if not each.idle]
-            known = min(busy) if busy else max(each.watermark for each in self.heard.values())
-            self.complete = max(self.complete, known)
+            self.complete = max(self.complete, min(each.sure for each in self.heard.values()))
         return self.complete
 
 

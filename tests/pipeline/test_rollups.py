@@ -142,6 +142,17 @@ def test_the_slowest_busy_partition_decides_and_an_idle_one_holds_nobody() -> No
     assert heard(clock, 2, 10) == 600, "one that wakes up late closes nothing and opens nothing"
 
 
+def test_what_was_told_since_a_partition_was_idle_waits_until_it_says_so_again() -> None:
+    clock = Clock(2, 100)
+    heard(clock, 0, 600, idle=True)
+    assert heard(clock, 1, 500, idle=True) == 600
+    assert heard(clock, 0, 2000) == 600, "the reader of the other may have died with posts unread"
+    assert heard(clock, 1, 1500) == 1400, "which is told by the next one"
+    heard(clock, 1, 1500, idle=True)
+    assert heard(clock, 0, 2200) == 2000
+    assert heard(clock, 1, 1500, idle=True) == 2100
+
+
 def test_a_restored_clock_waits_to_hear_who_is_idle() -> None:
     clock = Clock(2, 100)
     heard(clock, 0, 900)

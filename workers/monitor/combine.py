@@ -21,6 +21,10 @@ from pipeline.topics import ROLLUPS
 
 HEARTBEAT_SECONDS = 15.0
 """Progress is told this often where it has not changed; readers know by it that all is alive."""
+IDLE_SECONDS = 5.0
+"""An idle partition says so this often: only then are the minutes complete that others have told of
+since.
+"""
 LOOK_SECONDS = 2.0
 """Between two looks at what is on its way, while nothing comes."""
 
@@ -127,7 +131,8 @@ class Combine:
         for partition, source in self._sources.items():
             progress = source.progress(now, partition in self._waiting)
             told = self._told.get(partition)
-            if told is not None and _same(told[1], progress) and now - told[0] < HEARTBEAT_SECONDS:
+            pause = IDLE_SECONDS if progress.idle else HEARTBEAT_SECONDS
+            if told is not None and _same(told[1], progress) and now - told[0] < pause:
                 continue
             self._told[partition] = now, progress
             value = encoder.encode(progress)
