@@ -12,7 +12,7 @@ from kafka.errors import GroupIdNotFoundError
 
 from pipeline.clients import consumer
 from pipeline.records import Record
-from pipeline.rollups import Progress, decoder
+from pipeline.rollups import Clock, Progress, decoder
 from pipeline.settings import Settings
 from pipeline.store import Freshness, Store, connect
 from pipeline.topics import (
@@ -27,6 +27,9 @@ from pipeline.topics import (
     dead_letter_topic,
 )
 from pipeline.tracks import ALL
+
+_NEVER_MS = 10**15
+"""A lateness that only an idle partition of `sentiment` waives."""
 
 
 class Counted(msgspec.Struct, omit_defaults=True):
@@ -71,6 +74,8 @@ class Census:
         self._alerts: set[bytes] = set()
         self._rolled = 0
         self._idle: dict[int, bool] = {}
+        self._newest = 0
+        self._clocks: dict[TopicPartition, Clock] = {}
         self._rollups_read: dict[TopicPartition, int] = {}
         self._before: Freshness = store.freshness()
         letters = [dead_letter_topic(f"{RAW_PREFIX}{platform}") for platform in PLATFORMS]
@@ -111,10 +116,13 @@ class Census:
 
     def watched(self, events: int) -> bool:
         """Whether the monitor has judged so many events: as far as the last `count` has read, they
-        are rolled up, nothing is on its way, and what says so was handled.
+        are rolled up, nothing is on its way, their last minute is complete, and what says so was
+        handled.
         """
         partitions = self._source.partitions_for_topic(SENTIMENT) or ()
         if self._rolled < events or not all(self._idle.get(number) for number in partitions):
+            return False
+        if any(clock.complete < self._newest for clock in self._clocks.values()):
             return False
         try:
             handled = self._admin.list_group_offsets(MONITOR)[MONITOR]
@@ -125,12 +133,21 @@ class Census:
             for place, last in self._rollups_read.items()
         )
 
+    def _clock(self, place: TopicPartition) -> Clock:
+        """As the monitor has one for the tracks of this partition."""
+        if place not in self._clocks:
+            sources = self._source.partitions_for_topic(SENTIMENT) or ()
+            self._clocks[place] = Clock(len(sources), _NEVER_MS)
+        return self._clocks[place]
+
     def _read_rollups(self, place: TopicPartition, records: Sequence[Record]) -> None:
         self._rollups_read[place] = records[-1].offset
         for record in records:
             rollup = decoder.decode(record.value or b"")
             if isinstance(rollup, Progress):
                 self._idle[rollup.partition] = rollup.idle
+                self._newest = max(self._newest, rollup.newest)
+                self._clock(place).hear(rollup)
             elif rollup.track == ALL:
                 posts = sum(cell.posts for cell in rollup.minutes.values())
                 self._rolled += posts + rollup.outside
