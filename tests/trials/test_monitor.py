@@ -129,8 +129,10 @@ def _one_a_spike(trial: Trial, alerts: Sequence[Alert], onset: datetime) -> None
 
 
 def _counted(trial: Trial, monitoring: Monitoring, sent: int) -> None:
-    """Every event in the count of each of its tracks, once."""
-    posts = {track: counts.posts for track, counts in monitoring.counts().items()}
+    """Every event in the count of each of its tracks, once, and none of them late."""
+    found = monitoring.counts()
+    posts = {track: counts.posts for track, counts in found.items()}
     trial.row.posts = sent
     trial.row.lost = sum(max(0, sent - posts.get(track, 0)) for track in TRACKS)
     assert posts == dict.fromkeys(TRACKS, sent)
+    assert {track: counts.late for track, counts in found.items()} == dict.fromkeys(TRACKS, 0)
