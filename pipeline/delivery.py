@@ -275,8 +275,9 @@ class Delivery:
         behind = 0
         for partition in self._consumer.assignment():
             end = self._consumer.highwater(partition)
-            if end is not None:
-                behind += max(0, end - self._consumer.position(partition, timeout_ms=1000))
+            at = None if end is None else self._consumer.position(partition, timeout_ms=1000)
+            # Neither is known of a partition that is read again while the broker is silent.
+            behind += 0 if end is None or at is None else max(0, end - at)
         oldest = min((batch[0].timestamp for batch in polled.values()), default=None)
         # With nothing polled, what remains between position and end is transaction markers.
         self._telemetry.lag(behind if polled else 0, oldest)
