@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import math
-import statistics
 import re
+import statistics
 import time
 import urllib.request
 from collections.abc import Iterator
