@@ -11,7 +11,7 @@ import os
 import socket
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -70,7 +70,8 @@ class Settings(BaseSettings):
 
     release: str | None = None
     """The model: the name of a shipped release, a folder, or a name on the Hugging Face hub."""
-    device: str = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    """`cpu`, `cuda`, `cuda:1` for the second one, or `auto`: a GPU where there is one."""
     device_timeout_seconds: float = Field(default=15, gt=0)
     """A device process that answers nothing for this long is replaced."""
     device_memory_mib: int | None = Field(default=None, ge=8)

@@ -1,4 +1,4 @@
-"""Whether everything that the workers need is in place."""
+"""Whether everything that the workers need is in place: files and the model first, then servers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from kafka.errors import KafkaError
 from redis import RedisError
 
 from models.errors import ModelError
-from models.predictor import Predictor
 from models.registry import find_release
+from models.release import verify
+from pipeline.alerts.rules import RuleFile
 from pipeline.errors import ServerUnavailable, WeathervaneError
 from pipeline.notify.config import load_config
 from pipeline.settings import Settings
@@ -21,6 +22,18 @@ from pipeline.tracks import TrackFile
 from workers.notify.senders import Voice, make_sender
 
 MIN_REDIS = (6, 2)
+
+
+def check_files(settings: Settings) -> None:
+    """Read what the settings name, before workers are started, or stopped, for their sake.
+
+    Raises:
+        SettingsError: tracks, rules, channels or their secrets are not in order.
+        ModelError: there is no such release, or it was altered.
+    """
+    for check in (_tracks, _rules, _notify):
+        check(settings)
+    verify(find_release(settings.release))
 
 
 def run_checks(settings: Settings) -> None:
@@ -33,6 +46,7 @@ def run_checks(settings: Settings) -> None:
         "kafka": _kafka,
         "redis": _redis,
         "tracks": _tracks,
+        "rules": _rules,
         "notify": _notify,
         "author": _author,
         "model": _model,
@@ -76,6 +90,11 @@ def _tracks(settings: Settings) -> str:
     return ", ".join(TrackFile(settings.tracks).current().names)
 
 
+def _rules(settings: Settings) -> str:
+    names = ", ".join(RuleFile(settings.rules).current().names)
+    return names if settings.rules is not None else f"the rules that ship: {names}"
+
+
 def _notify(settings: Settings) -> str:
     if settings.notify is None:
         return "no channels are set: nobody is told of alerts"
@@ -92,4 +111,6 @@ def _author(settings: Settings) -> str:
 
 
 def _model(settings: Settings) -> str:
+    from models.predictor import Predictor  # takes seconds
+
     return Predictor.load(find_release(settings.release), settings.device).name

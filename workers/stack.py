@@ -10,6 +10,7 @@ from rich.table import Table
 
 from pipeline.settings import PREFIX, Settings
 from pipeline.topics import create_topics
+from workers.check import check_files
 from workers.commands.context import salt_file
 from workers.local.cluster import Cluster
 from workers.local.specs import Endpoints, WorkerSpec
@@ -29,7 +30,10 @@ def start(
     """Start what does not run yet; whether anything did. Returns once all is ready.
 
     `attached` ends everything with the process that called; `wait` is the longest one, in seconds.
+
+    Raises what `check_files` raises, while all that runs goes on, and what `Cluster.up` does.
     """
+    check_files(settings)
     salt = salt_file(local.home)
 
     def workers(endpoints: Endpoints) -> list[WorkerSpec]:

@@ -35,7 +35,8 @@ def main(folder: Path | None = None) -> None:
     folder = folder or default_folder()
     if not (folder / "data").is_dir():
         print(
-            f"nab: skipped, there is no corpus in {folder}; clone numenta/NAB and name its folder"
+            f"nab: skipped, there is no corpus in {folder}; clone numenta/NAB and give its folder: "
+            "python -m benchmarks.nab FOLDER"
         )
         return
     corpus = read_corpus(folder)

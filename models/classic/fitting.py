@@ -45,7 +45,7 @@ def fit(
     labels: Indices,
     pace: Pace,
     *,
-    loss_of: Loss,
+    criterion: Loss,
     after_step: Callable[[int, int, float], None],
     after_epoch: Callable[[int, float], None],
 ) -> None:
@@ -68,7 +68,7 @@ def fit(
                 group["lr"] = peak * _factor(step, steps)
             with sdpa_kernel(SDPBackend.MATH):  # its backward is the faster one for short texts
                 found = logits(chosen, random).float()
-                loss = loss_of(found, torch.from_numpy(labels[chosen]))
+                loss = criterion(found, torch.from_numpy(labels[chosen]))
                 loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(trained, CLIP)
             optimiser.step()

@@ -258,7 +258,7 @@ class Suite:
             logits,
             labels,
             Pace(epochs, self.plan.batch, self.plan.seed),
-            loss_of=loss_of(self.plan.balance, labels, len(self.split.learn.classes)),
+            criterion=loss_of(self.plan.balance, labels, len(self.split.learn.classes)),
             after_step=lambda step, steps, loss: self._report(name, step, steps, loss),
             after_epoch=after_epoch,
         )

@@ -15,13 +15,12 @@ from models.training.losses import masked_loss
 from models.training.probe import Probe
 from models.training.recipe import Fit, ImageRecipe
 
-FROZEN_BLOCKS = 3  # the first blocks see edges and colours, and cost most of a step
 EXCLUSIVE = 0.5
 
 
 class ImageTask:
-    """Fine-tunes all but the stem and the first blocks, in float32 (the bfloat16 backward of
-    depthwise convolutions is slower)."""
+    """Fine-tunes all but the stem and the first blocks, which see edges and colours and cost most
+    of a step, in float32 (the bfloat16 backward of depthwise convolutions is slower)."""
 
     def __init__(self, tower: ImageTower, rows: Rows, recipe: ImageRecipe, seed: int) -> None:
         self.tower = tower
@@ -33,8 +32,9 @@ class ImageTask:
         steps = round(recipe.fit.epochs * max(1, len(rows) // self._per_batch))
         self._small_steps = round(steps * recipe.small_share)
         self._seed = seed
-        for frozen in (tower.stem, *tower.blocks[:FROZEN_BLOCKS]):
-            frozen.requires_grad_(False)
+        first = [tower.stem, *tower.blocks[: max(0, recipe.frozen)]] if recipe.frozen >= 0 else []
+        for part in first:
+            part.requires_grad_(False)
 
     def groups(self, fit: Fit) -> list[dict[str, Any]]:
         """The tower, and its head at a rate of its own."""

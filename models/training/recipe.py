@@ -62,13 +62,15 @@ class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ImageRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`start`: a file of EfficientNet-Lite0 weights, or nothing for random ones.
+    """`start`: a file of EfficientNet-Lite0 weights, or nothing for random ones; `frozen`: how many
+    of the first blocks stay as they are, with the stem; less than 0 trains the stem as well.
 
     The first `small_share` of the steps see pictures of `small` pixels a side instead of `size`,
     at a fraction of the cost (Tan and Le 2021, progressive learning)."""
 
     corpora: list[Corpus]
     start: str = ""
+    frozen: int = 3
     size: int = 128
     small: int = 72
     small_share: float = 0.0

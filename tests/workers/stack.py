@@ -24,13 +24,14 @@ class Stack:
     folder: Path
 
     def weathervane(
-        self, *arguments: str, check: bool = True, timeout: float = 180
+        self, *arguments: str, check: bool = True, timeout: float = 180, **settings: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command line in the folder."""
+        """Run a command line in the folder; `settings` go into its environment."""
         done = subprocess.run(
             [sys.executable, "-m", "workers", *arguments],
             cwd=self.folder,
-            env={**os.environ, "WEATHERVANE_METRICS_HOST": "127.0.0.1"},
+            env={**os.environ, "WEATHERVANE_METRICS_HOST": "127.0.0.1"}
+            | {f"WEATHERVANE_{name}": value for name, value in settings.items()},
             capture_output=True,
             text=True,
             timeout=timeout,

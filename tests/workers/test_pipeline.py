@@ -226,5 +226,26 @@ def test_a_second_up_changes_nothing_and_check_is_content(stack: Stack) -> None:
     assert "failed" not in stack.weathervane("check").stdout
 
 
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ({"RELEASE": "fused-jiont"}, "there is no release fused-jiont"),
+        ({"RULES": "rules.toml"}, "rules: cannot read rules.toml"),
+        ({"TRACKS": "tracks.toml"}, "tracks: cannot read tracks.toml"),
+        ({"NOTIFY": "notify.toml"}, "notify: cannot read notify.toml"),
+        ({"DEVICE": "gpu"}, "WEATHERVANE_DEVICE"),
+    ],
+)
+def test_an_up_with_a_slip_in_its_settings_stops_nothing(
+    stack: Stack, setting: dict[str, str], problem: str
+) -> None:
+    before = {name: w["pid"] for name, w in stack.status()["workers"].items()}
+    done = stack.weathervane("up", check=False, **setting)
+    assert done.returncode != 0
+    assert problem in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {name: w["pid"] for name, w in stack.status()["workers"].items()} == before
+
+
 def _inline(kind: str, data: bytes) -> dict[str, str]:
     return {"kind": kind, "mime": "image/jpeg", "bytes": base64.b64encode(data).decode()}
