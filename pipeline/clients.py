@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
@@ -19,6 +20,8 @@ from pipeline.errors import ServerUnavailable
 from pipeline.settings import Settings
 from pipeline.topics import MAX_RECORD_BYTES
 
+SESSION_SECONDS = 10.0
+"""Without a heartbeat for so long a member is evicted."""
 _MEBIBYTE = 1 << 20
 _COMMON = {"reconnect_backoff_max_ms": 2000}
 
@@ -37,7 +40,7 @@ def consumer(settings: Settings, group: str | None, **options: Any) -> KafkaCons
         member = {
             "group_id": group,
             "group_instance_id": f"{group}-{settings.name}",
-            "session_timeout_ms": 10_000,
+            "session_timeout_ms": int(SESSION_SECONDS * 1000),
             "heartbeat_interval_ms": 2_000,
             "partition_assignment_strategy": (CooperativeStickyAssignor,),
         }
@@ -59,6 +62,14 @@ def consumer(settings: Settings, group: str | None, **options: Any) -> KafkaCons
         finish_joins(made)
         forget_lost(made)
     return made
+
+
+def membership(member: KafkaConsumer) -> tuple[bool, str]:
+    """Whether a consumer is in its group and hears from Kafka, and if not, why not."""
+    ago = member.metrics()["consumer-coordinator-metrics"]["last-heartbeat-seconds-ago"]
+    if math.isinf(ago):
+        return False, "it has not joined its group yet"
+    return ago < SESSION_SECONDS, f"Kafka has not answered for {ago:.0f} s"
 
 
 def producer(settings: Settings, transactional_id: str | None = None) -> KafkaProducer:

@@ -21,6 +21,9 @@ from prometheus_client.process_collector import ProcessCollector
 STALLED_SECONDS = 60.0
 """A worker whose loop has not come round for this long is not alive, unless told otherwise."""
 
+Check = Callable[[], tuple[bool, str]]
+"""Whether all is well, and if not, why not. Called from any thread."""
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _RECORDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 
@@ -39,7 +42,8 @@ class Telemetry:
         self._allowed = stalled_seconds
         self._ready = False
         self._why = "starting"
-        self._checks: list[Callable[[], tuple[bool, str]]] = []
+        self._checks: list[Check] = []
+        self._needs: list[Check] = []
         self._progressed = clock()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -77,7 +81,7 @@ class Telemetry:
             self._records.labels(stage, outcome)
         self._shed.labels(stage)
         self._weight.labels(stage).set(1)
-        self._is_ready.labels(stage).set(0)
+        self._is_ready.labels(stage).set_function(lambda: self.readiness()[0])
         self._lag_records.labels(stage).set(0)
         self._lag_seconds.labels(stage).set(0)
 
@@ -123,23 +127,31 @@ class Telemetry:
     def ready(self, ready: bool, why: str = "") -> None:
         """Say whether the worker takes work, and if not, why not."""
         self._ready, self._why = ready, why
-        self._is_ready.labels(self.stage).set(int(ready))
 
     def health(self) -> tuple[bool, str]:
         """Whether the loop moves."""
         age = self._clock() - self._progressed
         if age > self._allowed:
             return False, f"no progress for {age:.0f} s"
-        found = (check() for check in self._checks)
-        return next((answer for answer in found if not answer[0]), (True, "ok"))
+        return _first_no(self._checks, "ok")
 
-    def also(self, check: Callable[[], tuple[bool, str]]) -> None:
+    def also(self, check: Check) -> None:
         """Let health depend on another part of the worker as well."""
         self._checks.append(check)
 
     def readiness(self) -> tuple[bool, str]:
         """Whether the worker takes work."""
-        return self._ready, "ready" if self._ready else self._why
+        return _first_no(self._needs, "ready") if self._ready else (False, self._why)
+
+    def needs(self, check: Check) -> None:
+        """Let readiness depend on something else as well."""
+        self._needs.append(check)
+
+
+def _first_no(checks: Iterable[Check], yes: str) -> tuple[bool, str]:
+    """The first answer that is no, or else this yes."""
+    found = (check() for check in checks)
+    return next((answer for answer in found if not answer[0]), (True, yes))
 
 
 @contextmanager

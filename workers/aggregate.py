@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,7 +24,7 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from pipeline.buckets import Scored
-from pipeline.clients import consumer
+from pipeline.clients import consumer, membership
 from pipeline.errors import UNDECODABLE
 from pipeline.event import event_decoder
 from pipeline.fold import Folded, Folder, Position
@@ -234,5 +235,6 @@ def run(settings: Settings, port: int) -> None:
             dedupe_ms=int(settings.dedupe_hours * 3_600_000),
         )
         aggregate = Aggregate(source, folder, telemetry, settings.batch_seconds)
+        telemetry.needs(partial(membership, source))
         source.subscribe([SENTIMENT, SHED], listener=aggregate)
         aggregate.run(stop)

@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from models.errors import ItemError
 from models.prediction import Prediction
 from models.prepare import Item, Prepared, Preparer
 from models.registry import find_release
-from pipeline.clients import consumer, producer
+from pipeline.clients import consumer, membership, producer
 from pipeline.delivery import Delivery
 from pipeline.errors import UNDECODABLE, Unreadable, WeathervaneError
 from pipeline.event import Emotions, Opinion, Polarity, SentimentEvent
@@ -246,6 +247,7 @@ def run(settings: Settings, port: int) -> None:
             closing(consumer(settings, GROUP)) as source,
             closing(producer(settings, f"{GROUP}-{settings.name}")) as sink,
         ):
+            telemetry.needs(partial(membership, source))
             source.subscribe([POSTS])
             preparer = Preparer.load(release)
             salt = settings.secret("author_salt")

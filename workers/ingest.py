@@ -7,10 +7,11 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
-from pipeline.clients import consumer, producer
+from pipeline.clients import consumer, membership, producer
 from pipeline.delivery import Delivery, Prefix
 from pipeline.errors import Unreadable
 from pipeline.headers import cloud_event
@@ -148,6 +149,7 @@ def run(settings: Settings, port: int) -> None:
             closing(consumer(settings, GROUP)) as source,
             closing(producer(settings, f"{GROUP}-{settings.name}")) as sink,
         ):
+            telemetry.needs(partial(membership, source))
             source.subscribe(pattern=RAW_PATTERN)
             transform = Ingest(tracks, cleaner, telemetry)
             telemetry.ready(True)

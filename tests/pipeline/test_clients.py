@@ -12,7 +12,7 @@ from kafka.admin import NewPartitions, NewTopic
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
-from pipeline.clients import consumer, producer
+from pipeline.clients import consumer, membership, producer
 from pipeline.settings import load_settings
 from pipeline.transactions import transact
 from tests.waiting import until
@@ -41,6 +41,24 @@ def test_a_member_takes_new_partitions_however_short_its_polls_are(
                 admin.create_partitions({topic: NewPartitions(count)})
             until(lambda count=count: has(count), f"{count} partitions are assigned", 60)
     admin.close()
+
+
+def test_a_member_that_hears_nothing_says_so(kafka: str) -> None:
+    settings, topic = load_settings(kafka=kafka, name="deaf"), "deaf"
+    with closing(KafkaAdminClient(**settings.kafka_options())) as admin:
+        admin.create_topics([NewTopic(topic, 1, 1)])
+    with closing(consumer(settings, topic)) as source:
+        source.subscribe([topic])
+        assert membership(source) == (False, "it has not joined its group yet")
+
+        def joined() -> bool:
+            source.poll(timeout_ms=50)
+            return membership(source)[0]
+
+        until(joined, "it is a member", 60)
+        source._coordinator._disable_heartbeat()
+        until(lambda: not membership(source)[0], "it misses the heartbeats", 30)
+        assert membership(source)[1].startswith("Kafka has not answered for 1")
 
 
 def test_a_member_that_was_evicted_reads_on_where_the_others_are(kafka: str) -> None:

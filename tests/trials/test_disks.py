@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.trials.flow import flowing
-from tests.trials.harness import Fault, Trial
+from tests.trials.harness import WORKERS, Fault, Trial
 from tests.trials.limits import fill, small_disk
 from tests.waiting import until
 
@@ -67,6 +67,8 @@ def _kafka(trial: Trial) -> None:
             until(lambda: trial.gone("kafka", pid), "the broker has ended", BACK_SECONDS)
             until(lambda: not trial.ready("kafka"), "Kafka is not ready", BACK_SECONDS)
             time.sleep(FULL_SECONDS)
+            for role in WORKERS:
+                until(lambda r=role: not trial.ready(r), f"{role} is not ready", BACK_SECONDS)
             _said(trial, "kafka", "No space left on device")
             ballast.unlink()
             freed = time.monotonic()
