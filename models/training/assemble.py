@@ -56,8 +56,10 @@ def train_fusion(plan: Recipe, data: Path, out: Path, report: Report) -> Path:
     beside = distracted(held, held_features, plan.fusion.distracted // 10, plan.seed)
     samples = own_samples(held, held_features)
     # Voices are few: what is held out of them is too little, so composites speak for them too.
-    both = np.concatenate([samples, joined, beside])
-    calibration = calibrate(model.fusion, held, held_features, both, plan.fusion.multi)
+    both = np.concatenate([samples, joined])
+    calibration = calibrate(
+        model.fusion, held, held_features, both, plan.fusion.multi, distracted=beside
+    )
     config = shape(plan, model.text, calibration)
     write_json(release / "config.json", config)
     describe(release, plan, data, out)

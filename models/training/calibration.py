@@ -20,17 +20,29 @@ GRID = np.geomspace(0.4, 4.0, 61)
 THRESHOLDS = np.linspace(0.1, 0.7, 61)
 FEW = 10  # positives under which a corpus has no say in a threshold
 COVERAGE = 0.9  # share of held-out rows that are answered
+TEXT = MODALITIES.index("text")
 SUBSETS = ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
 
 
 def calibrate(
-    fusion: Fusion, rows: Rows, features: Features, samples: Samples, multi: list[str]
+    fusion: Fusion,
+    rows: Rows,
+    features: Features,
+    samples: Samples,
+    multi: list[str],
+    *,
+    distracted: Samples,
 ) -> Calibration:
-    """Choose everything on held-out `samples` of `rows`; `multi` names the corpora with several
-    labels a row, on which the thresholds are chosen."""
+    """Choose everything on held-out `samples` of `rows`.
+
+    `distracted` are more of them, labelled by their text alone: they tell nothing about subsets
+    without it. `multi` names the corpora with several labels a row, on which the thresholds are
+    chosen.
+    """
     temperatures: dict[str, Temperature] = {}
     for subset in SUBSETS:
-        chosen = samples[(samples[:, subset] >= 0).all(axis=1)].copy()
+        usable = np.concatenate([samples, distracted]) if TEXT in subset else samples
+        chosen = usable[(usable[:, subset] >= 0).all(axis=1)].copy()
         if len(chosen) < FEW:
             continue
         chosen[:, [c for c in range(3) if c not in subset]] = -1

@@ -17,8 +17,10 @@ from models.training.recipe import Fit, FusionRecipe
 NOTHING = 0.01  # share of samples with every modality dropped, from which the prior is learnt
 VOICES = 0.5  # share of the distracted texts that come with a voice, alone or with a picture
 EXCLUSIVE = 0.2
+TEXT = MODALITIES.index("text")
 # Which modalities a composite joins, as columns of MODALITIES.
 JOINS = ((0, 1, 2), (0, 1), (0, 2), (1, 2))
+Bools = npt.NDArray[np.bool_]
 Samples = npt.NDArray[np.int64]  # (samples, 4): row of text, image, audio (or -1), row of labels
 
 
@@ -37,6 +39,7 @@ class FusionTask:
         extra = composites(rows, features, recipe.composites, seed)
         beside = distracted(rows, features, recipe.distracted, seed)
         self.samples = np.concatenate([own, extra, beside])
+        self.bound = np.arange(len(self.samples)) >= len(own) + len(extra)
         self._recipe = recipe
         self._seed = seed
 
@@ -54,7 +57,8 @@ class FusionTask:
         """Mean over the batch, with some modalities of some samples dropped."""
         generator = np.random.default_rng([self._seed, 4, step])
         chosen = self.samples[batch]
-        dropped = drop_modalities(chosen[:, :3], self._recipe.modality_dropout, generator)
+        share = self._recipe.modality_dropout
+        dropped = drop_modalities(chosen[:, :3], self.bound[batch], share, generator)
         pooled = self.features.gather(dropped)
         emotions, polarity = self.module(pooled.vectors, pooled.present)
         return masked_loss(emotions, polarity, self.rows.take(chosen[:, 3]), EXCLUSIVE).mean()
@@ -124,14 +128,19 @@ def dominant_emotions(rows: Rows) -> Indices:
 
 
 def drop_modalities(
-    samples: npt.NDArray[np.int64], share: float, generator: np.random.Generator
+    samples: npt.NDArray[np.int64], bound: Bools, share: float, generator: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """Drop a random proper part of the modalities from `share` of the samples that have several,
-    and everything from a few."""
+    """Drop some of the modalities from `share` of the samples that have several, and everything
+    from a few.
+
+    At least one is left, in a `bound` sample the text: its label tells nothing about the rest.
+    """
     out = samples.copy()
     for row in np.flatnonzero((samples >= 0).sum(axis=1) > 1):
         if generator.random() < share:
             have = generator.permutation(np.flatnonzero(samples[row] >= 0))
+            if bound[row]:
+                have = np.append(have[have != TEXT], TEXT)
             out[row, have[: generator.integers(1, len(have))]] = -1
     out[generator.random(len(out)) < NOTHING] = -1
     return out
