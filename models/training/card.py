@@ -72,7 +72,11 @@ def describe(release: Path, plan: Recipe, data: Path, run: Path) -> None:
 
 
 def _head(plan: Recipe, model: FusedModel) -> str:
-    parts = [f"a text transformer started from {plan.text.start} ({len(plan.text.layers)} layers)"]
+    text = f"a text transformer started from {plan.text.start} ({len(plan.text.layers)} layers)"
+    if plan.text.teachers:
+        names = " and ".join(teacher.release for teacher in plan.text.teachers)
+        text += f" and taught by {names} beside the labels"
+    parts = [text]
     limits = [f"{plan.text.max_tokens} tokens of text"]
     reads = ["text"]
     if plan.image:

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -44,17 +44,28 @@ class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     patience: int = 0
 
 
+class Teacher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A finished `release` (a folder, one beside the run's, or a shipped name) whose answers to the
+    texts of these `corpora` are learnt beside their labels."""
+
+    release: str
+    corpora: list[str]
+
+
 class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`start`: folder or hub name of a BERT-shaped checkpoint; `layers`: which of its layers;
     `tower`: a file with a whole tower of that shape, to go on from; `auxiliary`: corpora whose own,
     finer labels are learnt as well, by a head that is thrown away; `exclusive`: weight of the
-    cross-entropy over rows with one label."""
+    cross-entropy over rows with one label; `taught`: weight of what `teachers` say, the labels have
+    the rest."""
 
     start: str
     layers: list[int]
     corpora: list[Corpus]
     tower: str = ""
     auxiliary: list[str] = []
+    teachers: list[Teacher] = []
+    taught: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.7
     exclusive: float = 0.0
     max_tokens: int = 128
     tokens_per_batch: int = 1536

@@ -32,6 +32,7 @@ from models.training.patience import optimise_patiently
 from models.training.progress import Report, print_scores, reporter
 from models.training.recipe import AudioRecipe, Fit, Recipe, RecipeError, find_start, read_recipe
 from models.training.steplog import StepLog
+from models.training.teachers import learn
 from models.training.text_stage import TextTask
 
 STAGES: Final = ("text", "image", "audio", "fusion")
@@ -104,7 +105,8 @@ def train_text(plan: Recipe, data: Path, out: Path, report: Report) -> None:
         auxiliary=recipe.auxiliary,
     )
     half = settled_dtype(out) is torch.bfloat16
-    task = TextTask(tower, tokenizer, rows, recipe, seed=plan.seed, half=half)
+    lessons = learn(plan, rows, out, report) if recipe.teachers else None
+    task = TextTask(tower, tokenizer, rows, recipe, seed=plan.seed, half=half, lessons=lessons)
     judge = None
     if recipe.fit.patience:
         plain = msgspec.structs.replace(recipe, auxiliary=[])

@@ -15,6 +15,7 @@ from models.training.loop import Indices
 from models.training.losses import FineLabels, masked_loss
 from models.training.probe import Probe
 from models.training.recipe import Fit, TextRecipe
+from models.training.teachers import Lessons
 
 POOL = 24  # batches drawn together and sorted by length
 FINE = 2.0  # weight of the finer labels' loss, which is small: most of them are absent
@@ -32,6 +33,7 @@ class TextTask:
         *,
         seed: int,
         half: bool,
+        lessons: Lessons | None = None,
     ) -> None:
         self.tower = tower
         self.fine = FineLabels(rows, recipe.auxiliary)
@@ -44,6 +46,7 @@ class TextTask:
         ]
         self._budget = recipe.tokens_per_batch
         self._exclusive = recipe.exclusive
+        self._lessons, self._taught = lessons, recipe.taught
         self._seed = seed
         self._half = half
         mean = sum(len(ids) for ids in self.ids) / len(self.ids)
@@ -84,6 +87,10 @@ class TextTask:
         emotions, polarity = self.probe.logits(pooled)
         rows = self.rows.take(batch)
         loss = masked_loss(emotions, polarity, rows, self._exclusive)
+        if self._lessons is not None:
+            taught = masked_loss(emotions, polarity, self._lessons.of(rows, batch))
+            share = self._taught * torch.from_numpy(self._lessons.known(batch))
+            loss = torch.lerp(loss, taught, share.to(loss.dtype))
         if len(self.fine):
             loss = loss + FINE * self.fine.loss(self.probe.fine(pooled.float()), rows)
         return loss.sum() / self._rows_per_batch

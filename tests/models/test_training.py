@@ -1,11 +1,13 @@
 """A whole run on a handful of made-up posts: stages, resuming, the release that comes out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -13,12 +15,15 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from transformers import BertConfig, BertModel
 
-from models.evaluation import evaluate
+from models.evaluation import Model, ask, evaluate
 from models.labels import EMOTIONS
 from models.predictor import Predictor
 from models.release import verify
 from models.training import loop, train
+from models.training.data import split_train
 from models.training.recipe import RecipeError, find_start, read_recipe
+from models.training.run import STAGES
+from models.training.teachers import Lessons, learn
 from tests.models.samples import flac, png
 
 WORDS = {"anger": "furious", "joy": "happy", "sadness": "crying", "neutral": "meeting"}
@@ -99,6 +104,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def teacher(world: Path) -> Path:
+    """A release to learn from."""
+    return run(world, "teacher")
+
+
 def row(
     number: int,
     kind: str,
@@ -128,8 +139,9 @@ def write(root: Path, name: str, split: str, rows: list[dict[str, object]]) -> N
     pq.write_table(table, path)
 
 
-def run(world: Path, out: str, **more: object) -> Path:
-    return train(world / "recipe.toml", world / "data", world / out, True, report=no_report, **more)
+def run(world: Path, out: str, stages: Sequence[str] = STAGES) -> Path:
+    recipe = world / "recipe.toml"
+    return train(recipe, world / "data", world / out, True, stages=stages, report=no_report)
 
 
 class Killed(Exception):
@@ -150,7 +162,7 @@ def test_a_run_ends_in_a_release_that_loads(world: Path) -> None:
     assert verify(release).use == "research"
 
 
-@pytest.mark.parametrize("stage", ["text", "audio"])
+@pytest.mark.parametrize("stage", ["text", "image", "audio"])
 def test_a_run_that_was_killed_ends_in_the_same_weights(
     world: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
@@ -177,6 +189,56 @@ def test_a_run_that_was_killed_ends_in_the_same_weights(
     )
     for name, value in straight.items():
         np.testing.assert_array_equal(value.numpy(), broken[name].numpy(), err_msg=name)
+
+
+def test_a_student_learns_what_its_teachers_say(world: Path, teacher: Path) -> None:
+    recipe = world / "taught.toml"
+    lesson = '[[text.teachers]]\nrelease = "teacher/release"\ncorpora = ["posts"]\n[image]'
+    recipe.write_text(
+        RECIPE.replace("[text]", "[text]\ntaught = 1.0").replace("[image]", lesson, 1)
+    )
+    plan = read_recipe(recipe)
+    rows, _ = split_train(world / "data", plan.text.corpora, plan.dev, plan.held_out, plan.seed)
+    out = world / "student"
+    train(recipe, world / "data", out, True, stages=["text"], report=no_report)
+    lessons = learn(plan, rows, out, no_report)
+    said = ask(Model.load(teacher), rows)
+    np.testing.assert_allclose(lessons.emotions, said.emotions, atol=1e-6)
+    np.testing.assert_allclose(lessons.polarity, said.polarity, atol=1e-6)
+    student, alone = (
+        load_file(world / name / "text" / "tower.safetensors") for name in ("student", "teacher")
+    )
+    assert any(not torch.equal(value, alone[name]) for name, value in student.items())
+
+
+@pytest.mark.usefixtures("teacher")
+def test_a_teacher_of_posts_that_are_not_learnt_from_is_refused(world: Path) -> None:
+    recipe = world / "mistaught.toml"
+    lesson = '[[text.teachers]]\nrelease = "teacher/release"\ncorpora = ["faces"]\n[image]'
+    recipe.write_text(RECIPE.replace("[image]", lesson, 1))
+    with pytest.raises(RecipeError, match="teach faces, of which the text tower has no rows"):
+        train(recipe, world / "data", world / "mistaught", True, report=no_report)
+
+
+@pytest.mark.usefixtures("teacher")
+def test_a_teacher_for_research_does_not_teach_for_commerce(world: Path) -> None:
+    recipe = world / "free.toml"
+    lesson = '[[text.teachers]]\nrelease = "teacher/release"\ncorpora = ["posts"]\n[fusion]'
+    towers, rest = RECIPE.split("[image]", maxsplit=1)[0], RECIPE.split("[fusion]")[1]
+    rest = rest.replace(', { name = "faces" }, { name = "voices" }', "").replace("made up", "MIT")
+    recipe.write_text(towers + lesson + rest)
+    with pytest.raises(RecipeError, match="teacher/release is for research only"):
+        train(recipe, world / "data", world / "free", True, stages=["text"], report=no_report)
+
+
+def test_lessons_count_where_there_are_any() -> None:
+    known = np.full((1, 7), 0.5, np.float32)
+    lessons = Lessons(
+        np.concatenate([known, np.full((1, 7), np.nan, np.float32)]),
+        np.array([[0.2, 0.3, 0.5], [np.nan] * 3], np.float32),
+    )
+    both = np.array([1, 0, 1])
+    assert lessons.known(both).tolist() == [False, True, False]
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(world: Path) -> None:
