@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from pipeline.alerts.alert import Acknowledgement, Alert, Evidence, Term
+from pipeline.event import Emotion
 from tests.browser.test_hostile_text import OWN, WATCH
 from tests.browser.test_page import complaints, open_page, press, shows, text
 from tests.pipeline.alerts import ONSET, an_alert, cleared, updated
@@ -46,7 +47,7 @@ def day(track: str) -> list[Written]:
     for minute in range(ONSET_MINUTE - 120, ONSET_MINUTE + 4):
         share = 0.5 if minute >= ONSET_MINUTE else 0.18
         for n in range(rng.randrange(8, 14)):
-            emotion = "joy" if rng.random() < share else "neutral"
+            emotion: Emotion = "joy" if rng.random() < share else "neutral"
             at = minute + rng.random()
             posts.append(Written(f"{track}:{minute}:{n}", "a post", at, emotion, tracks))
     said = ["Free espresso all day!", "今天的咖啡免费，太开心了", "Best coffee day ever #coffeeday"]

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from pipeline.event import Emotion
 from tests.waiting import until
 from tests.workers.site import Site, Written
 from workers.screenshot import browser, take, wait_until_drawn
@@ -25,7 +26,15 @@ pytestmark = [
     ),
 ]
 
-EMOTIONS = ("joy", "surprise", "neutral", "sadness", "fear", "disgust", "anger")
+EMOTIONS: tuple[Emotion, ...] = (
+    "joy",
+    "surprise",
+    "neutral",
+    "sadness",
+    "fear",
+    "disgust",
+    "anger",
+)
 SHIFTS = """
 window.shifted = 0;
 new PerformanceObserver((list) => {
@@ -165,11 +174,15 @@ def test_new_posts_move_it_without_a_reload_or_a_shift(site: Site, wide: Any, na
     assert figure(wide, "posts") == "100"
     site.add([Written(f"more:{at}", "brand new", 1399, "fear") for at in range(5000)])
     for driver in (wide, narrow):
-        shows(driver, "the figure moves", lambda d=driver: figure(d, "posts") == "5,100")  # type: ignore[misc]
-        shows(driver, "the posts come", lambda d=driver: "brand new" in text(d, "#posts"))  # type: ignore[misc]
-        assert "Fear leads" in text(driver, "#headline")
-        assert driver.execute_script("return window.shifted") < 0.05
-        assert complaints(driver) == []
+        moves_without_a_shift(driver)
+
+
+def moves_without_a_shift(driver: Any) -> None:
+    shows(driver, "the figure moves", lambda: figure(driver, "posts") == "5,100")
+    shows(driver, "the posts come", lambda: "brand new" in text(driver, "#posts"))
+    assert "Fear leads" in text(driver, "#headline")
+    assert driver.execute_script("return window.shifted") < 0.05
+    assert complaints(driver) == []
 
 
 def test_figures_are_those_of_the_api(site: Site, wide: Any) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from jsonschema import Draft201909Validator  # type: ignore[import-untyped]
+from jsonschema import Draft201909Validator
 
 from pipeline.settings import PREFIX, Settings
 from tests.waiting import until

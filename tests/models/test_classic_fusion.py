@@ -81,7 +81,8 @@ def test_weights_move_to_the_model_that_is_right() -> None:
     parts = Parts(logits, torch.ones(64, 2, dtype=torch.bool))
     for _ in range(60):
         optimiser.zero_grad()
-        nn.functional.cross_entropy(fusion(parts), labels).backward()
+        loss = nn.functional.cross_entropy(fusion(parts), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     assert fusion.raw[0] > fusion.raw[1] + 1
     assert not any(p.requires_grad for p in WeightedSum(["text"], learnt=False).parameters())

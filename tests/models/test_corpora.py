@@ -10,8 +10,10 @@ from models.labels import EMOTIONS
 from models.training.data import split_train
 from models.training.recipe import Corpus
 
+Row = dict[str, object]
 
-def write(data: Path, name: str, split: str, rows: list[dict[str, object]]) -> None:
+
+def write(data: Path, name: str, split: str, rows: list[Row]) -> None:
     path = data / name / f"{split}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows), path)
@@ -22,14 +24,14 @@ def emotions(**values: float | None) -> dict[str, float | None]:
 
 
 def test_not_annotated_is_not_absent(tmp_path: Path) -> None:
-    rows = [{"id": "1", "text": "a", "emotions": emotions(joy=1.0, disgust=None)}]
+    rows: list[Row] = [{"id": "1", "text": "a", "emotions": emotions(joy=1.0, disgust=None)}]
     write(tmp_path, "c", "train", rows)
     found = read_split(tmp_path, "c", "train")
     assert np.isnan(found.emotions[0]).tolist() == [name == "disgust" for name in EMOTIONS]
 
 
 def test_polarity_follows_from_emotions_with_less_weight(tmp_path: Path) -> None:
-    rows = [
+    rows: list[Row] = [
         {"id": "1", "text": "a", "emotions": emotions(joy=1.0), "polarity": None},
         {"id": "2", "text": "b", "emotions": emotions(joy=1.0), "polarity": "neutral"},
         {"id": "3", "text": "c", "emotions": emotions(surprise=1.0), "polarity": None},
@@ -47,7 +49,7 @@ def test_shares_of_raters_stay_shares() -> None:
 
 
 def test_labels_name_an_emotion_that_the_columns_lack(tmp_path: Path) -> None:
-    rows = [
+    rows: list[Row] = [
         {"id": "1", "text": "a", "emotions": None, "labels": ["anger"]},
         {"id": "2", "text": "b", "emotions": emotions(joy=1.0), "labels": ["joy"]},
     ]
@@ -56,12 +58,12 @@ def test_labels_name_an_emotion_that_the_columns_lack(tmp_path: Path) -> None:
 
 
 def test_groups_repeats_and_dev_texts_do_not_leak(tmp_path: Path) -> None:
-    rows = [
+    rows: list[Row] = [
         {"id": str(n), "text": f"post {n % 150}", "emotions": emotions(joy=1.0)} for n in range(300)
     ]
     write(tmp_path, "posts", "train", rows)
     write(tmp_path, "posts", "dev", [{"id": "d", "text": "post  7", "emotions": emotions()}])
-    voices = [
+    voices: list[Row] = [
         {"id": str(n), "group": f"actor-{n % 20}", "emotions": emotions(fear=1.0)}
         for n in range(100)
     ]
@@ -78,7 +80,9 @@ def test_groups_repeats_and_dev_texts_do_not_leak(tmp_path: Path) -> None:
 
 
 def test_rows_and_repeats(tmp_path: Path) -> None:
-    rows = [{"id": str(n), "text": f"t{n}", "emotions": emotions(joy=1.0)} for n in range(50)]
+    rows: list[Row] = [
+        {"id": str(n), "text": f"t{n}", "emotions": emotions(joy=1.0)} for n in range(50)
+    ]
     write(tmp_path, "c", "train", rows)
     learnt, _ = split_train(tmp_path, [Corpus("c", rows=10, repeat=3)], [], 0.1, 1)
     assert len(learnt) == 30

@@ -77,7 +77,7 @@ def test_parquet_of_the_hub_with_several_labels_and_media(tmp_path: Path) -> Non
     features = {
         "labels": {"feature": {"names": ["anger", "fear"], "_type": "ClassLabel"}, "_type": "List"}
     }
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "text": "a",
             "labels": [0, 1],

@@ -183,7 +183,10 @@ def test_deleting_words_that_it_points_at(explainer: Explainer, posts: tuple[str
 def test_deleting_patches_and_moments_that_it_points_at(
     explainer: Explainer, kind: Literal["image", "audio"], count: int
 ) -> None:
-    items = [Item(**{kind: data}) for data in demo_media(kind, count)]
+    items = [
+        Item(image=data) if kind == "image" else Item(audio=data)
+        for data in demo_media(kind, count)
+    ]
     assert len(items) == count
     assert_it_points_at_what_counts(deletions(explainer, items, kind, 0.15), 2)
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnxruntime
@@ -14,8 +15,8 @@ from models.export.graph import GRAPH, export_onnx
 from models.export.hub import WeathervaneModel, export_transformers, register
 from models.export.inputs import NAMES, collate
 from models.fused import FusedModel
-from models.labels import EMOTIONS
-from models.prediction import predict_from
+from models.labels import EMOTIONS, Modality
+from models.prediction import Prediction, predict_from
 from models.predictor import Predictor
 from models.prepare import Item, Prepared, Preparer, read_tokenizer
 from models.release import DEFAULT_RELEASE, read_config, verify
@@ -63,7 +64,8 @@ def model(folder: Path) -> WeathervaneModel:
     register()
     found = AutoModel.from_pretrained(folder, dtype=torch.float32)
     assert isinstance(found, WeathervaneModel)
-    return found.eval()
+    found.eval()
+    return found
 
 
 def tensors(items: list[Prepared]) -> dict[str, torch.Tensor]:
@@ -86,8 +88,15 @@ def test_its_probabilities_are_calibrated_for_each_subset(
 ) -> None:
     found = model(**tensors(prepared))
     calibration = read_config(DEFAULT_RELEASE).calibration
-    used = [("text",), ("text", "image"), ("image", "audio"), (), ("text", "audio")]
-    for row, names in enumerate([*used, ("text", "image", "audio")]):
+    used: list[tuple[Modality, ...]] = [
+        ("text",),
+        ("text", "image"),
+        ("image", "audio"),
+        (),
+        ("text", "audio"),
+        ("text", "image", "audio"),
+    ]
+    for row, names in enumerate(used):
         spoken = (logits[0][row], logits[1][row])
         expected = predict_from(*spoken, dict.fromkeys(names, spoken), calibration)
         np.testing.assert_allclose(found.emotions[row].numpy(), expected.emotions, atol=1e-4)
@@ -117,8 +126,11 @@ def test_the_folder_is_a_release(folder: Path, predictor: Predictor) -> None:
     again = Predictor.load(folder, "cpu")
     assert again.name == predictor.name
     assert read_config(folder) == read_config(DEFAULT_RELEASE)
-    ready = Preparer.load(folder).prepare(ITEMS[:1])
-    [one], [other] = predictor.predict(ready), again.predict(ready)
+    [ready] = Preparer.load(folder).prepare(ITEMS[:1])
+    assert isinstance(ready, Prepared)
+    [one], [other] = predictor.predict([ready]), again.predict([ready])
+    assert isinstance(one, Prediction)
+    assert isinstance(other, Prediction)
     np.testing.assert_array_equal(one.emotions, other.emotions)
     assert verify(folder).use == verify(DEFAULT_RELEASE).use
 
@@ -159,4 +171,4 @@ def test_onnx_of_text_alone(
     found = session.run(None, {name: inputs[name] for name in NAMES["text"]})
     np.testing.assert_allclose(found[0], logits[0][:1], atol=1e-3)
     with pytest.raises(ModelError, match="has no tower for smell"):
-        export_onnx(DEFAULT_RELEASE, tmp_path, ["smell"])
+        export_onnx(DEFAULT_RELEASE, tmp_path, [cast("Modality", "smell")])

@@ -28,7 +28,8 @@ def test_what_is_not_annotated_has_no_gradient() -> None:
     given = [1.0, NAN, 0.0, 0.0, NAN, 0.0, 0.0]
     emotions = torch.zeros(1, 7, requires_grad=True)
     polarity = torch.zeros(1, 3, requires_grad=True)
-    masked_loss(emotions, polarity, rows(given, [NAN] * 3), exclusive=1.0).sum().backward()
+    loss = masked_loss(emotions, polarity, rows(given, [NAN] * 3), exclusive=1.0).sum()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert emotions.grad is not None
     assert (emotions.grad[0] == 0).tolist() == [np.isnan(value) for value in given]
     assert polarity.grad is not None

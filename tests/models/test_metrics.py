@@ -94,16 +94,17 @@ def test_a_weight_counts_a_row_so_many_times() -> None:
     generator = np.random.default_rng(2)
     rows, labels = 60, 4
     times = generator.integers(0, 4, (3, rows))
+    weights = times.astype(np.float64)
     chances = generator.random((rows, labels))
     marks, passed = generator.random((2, rows, labels)) < 0.4
     guess, truth = generator.integers(0, labels, (2, rows))
     right = generator.random(rows) < 0.6
     whole = {
-        "choice": choice_scores(confusion(guess, truth, labels, times)),
-        "labels": label_scores(passed, marks, times),
+        "choice": choice_scores(confusion(guess, truth, labels, weights)),
+        "labels": label_scores(passed, marks, weights),
         "rest": {
-            "pr_auc": macro_average_precision(chances, marks, times),
-            "ece": expected_calibration_error(chances[:, 0], right, times),
+            "pr_auc": macro_average_precision(chances, marks, weights),
+            "ece": expected_calibration_error(chances[:, 0], right, weights),
         },
     }
     for place, count in enumerate(times):

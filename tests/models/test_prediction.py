@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from models.labels import EMOTIONS
-from models.prediction import disagreement, predict_from, sigmoid, softmax
+from models.prediction import Spoken, disagreement, predict_from, sigmoid, softmax
 from models.release import Calibration, Temperature
 
 JOY, ANGER = EMOTIONS.index("joy"), EMOTIONS.index("anger")
 
 
-def logits(emotion: int, height: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
+def logits(emotion: int, height: float = 3.0) -> Spoken:
     emotions = np.full(7, -3.0, np.float32)
     emotions[emotion] = height
     polarity = np.array([-2, 0, 2] if emotion == JOY else [2, 0, -2], np.float32)
@@ -43,8 +43,8 @@ def test_temperature_is_that_of_the_subset() -> None:
     calibration = Calibration({"text": Temperature(2.0, 4.0)})
     emotions, polarity = logits(JOY)
     cool = predict_from(emotions, polarity, {"text": (emotions, polarity)}, calibration)
-    np.testing.assert_allclose(cool.emotions, sigmoid(emotions / 2))
-    np.testing.assert_allclose(cool.polarity, softmax(polarity / 4))
+    np.testing.assert_allclose(cool.emotions, sigmoid(emotions / np.float32(2)))
+    np.testing.assert_allclose(cool.polarity, softmax(polarity / np.float32(4)))
 
 
 def test_conflict_grows_with_disagreement() -> None:

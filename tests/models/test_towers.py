@@ -84,6 +84,7 @@ def test_a_picture_alone_equals_the_picture_in_a_batch() -> None:
 
 def test_batch_norms_keep_their_statistics_in_training() -> None:
     tower = ImageTower().train()
+    assert tower.stem.norm.running_mean is not None
     before = tower.stem.norm.running_mean.clone()
     tower.encode([torch.full((32, 32, 3), 200, dtype=torch.uint8)])
     torch.testing.assert_close(tower.stem.norm.running_mean, before)

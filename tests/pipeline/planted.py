@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from pipeline.event import EMOTIONS, Emotions, Polarity, SentimentEvent
+from pipeline.event import EMOTIONS, Emotion, Emotions, Polarity, SentimentEvent
 
 SPIKE_MINUTES = 15
 _CALM = (0.06, 0.02, 0.04, 0.3, 0.1, 0.05, 0.43)
@@ -40,7 +40,7 @@ def events(
         seconds = sorted(dice.uniform(0, 60) for _ in range(posts))
         for second in seconds:
             angry = inside and dice.random() < 0.8
-            [dominant] = ["anger"] if angry else dice.choices(EMOTIONS, _CALM)
+            dominant: Emotion = "anger" if angry else dice.choices(EMOTIONS, _CALM)[0]
             number += 1
             yield event(
                 f"weathervane:{seed}-{number}",
@@ -51,7 +51,7 @@ def events(
 
 
 def event(
-    name: str, created: datetime, dominant: str, tracks: tuple[str, ...] = ("all",)
+    name: str, created: datetime, dominant: Emotion, tracks: tuple[str, ...] = ("all",)
 ) -> SentimentEvent:
     """One event of this emotion."""
     joy, calm = dominant == "joy", dominant in ("neutral", "surprise")
@@ -67,7 +67,7 @@ def event(
         tracks=tracks,
         modalities=("text",),
         emotions=Emotions(*(float(emotion == dominant) for emotion in EMOTIONS)),
-        dominant=dominant,  # type: ignore[arg-type]
+        dominant=dominant,
         polarity=Polarity(negative, round(1 - negative - positive, 2), positive),
         sentiment=round(positive - negative, 2),
         confidence=0.9,

@@ -37,20 +37,22 @@ def shown(*texts: str, authors: int = 1000, **fields: Any) -> Sample:
     ]
 
 
-def exemplar(name: str, confidence: float = 0.9, **fields: Any) -> Exemplar:
-    given = {
-        "dominant": "anger",
-        "polarity": "negative",
-        "lang": "en",
-        "platform": "x",
-        "sentiment": 0.0,
-        "modalities": ("text",),
-        "conflict": 0.0,
-        "abstained": False,
-        "partition": 0,
-        "offset": 0,
-    }
-    return Exemplar(id=name, created_at=0, confidence=confidence, **(given | fields))
+def exemplar(name: str, confidence: float = 0.9) -> Exemplar:
+    return Exemplar(
+        id=name,
+        created_at=0,
+        confidence=confidence,
+        dominant="anger",
+        polarity="negative",
+        lang="en",
+        platform="x",
+        sentiment=0.0,
+        modalities=("text",),
+        conflict=0.0,
+        abstained=False,
+        partition=0,
+        offset=0,
+    )
 
 
 SPIKE = shown(

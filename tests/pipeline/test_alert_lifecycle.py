@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from pipeline.alerts.alert import Alert, AlertCommand
+from pipeline.alerts.alert import Action, Alert, AlertCommand
 from pipeline.alerts.lifecycle import Life, Reading, command, severity, step
 from pipeline.alerts.reconcile import reconcile
 from pipeline.alerts.rules import Rule
@@ -147,11 +147,11 @@ def test_the_id_follows_from_track_series_and_onset() -> None:
     assert one.id != other.id
 
 
-def given(alert: Alert, action: str, until: datetime | None = None) -> AlertCommand:
+def given(alert: Alert, action: Action, until: datetime | None = None) -> AlertCommand:
     return AlertCommand(
         alert=alert.id,
         track=alert.track,
-        action=action,  # type: ignore[arg-type]
+        action=action,
         by="mei",
         at=datetime.fromtimestamp(START + 90, UTC),
         until=until,

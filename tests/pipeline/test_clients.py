@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import closing
+from functools import partial
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
@@ -39,7 +40,7 @@ def test_a_member_takes_new_partitions_however_short_its_polls_are(
         for count in range(1, 6):
             if count > 1:
                 admin.create_partitions({topic: NewPartitions(count)})
-            until(lambda count=count: has(count), f"{count} partitions are assigned", 60)
+            until(partial(has, count), f"{count} partitions are assigned", 60)
     admin.close()
 
 

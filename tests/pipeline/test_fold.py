@@ -195,7 +195,7 @@ def run_schedule(empty: redis.Redis, seed: int) -> None:
             reached = believed[who].offset or 0
             believed[who] = folder.confirm(0, believed[who], reached, ARRIVAL_MS)
         elif action < 0.2:
-            snapshots.append({key: empty.dump(key) for key in empty.scan_iter()})
+            snapshots.append(snapshot_of(empty))
         elif action < 0.25:
             restore(empty, rng.choice(snapshots))
         else:
@@ -209,6 +209,15 @@ def run_schedule(empty: redis.Redis, seed: int) -> None:
                 believed[who] = folded.position
     fold_all(folder, log)
     assert stored(empty) == +oracle(log), f"seed {seed}"
+
+
+def snapshot_of(client: redis.Redis) -> dict[bytes, bytes]:
+    snapshot = {}
+    for key in client.scan_iter():
+        value = client.dump(key)
+        assert value is not None, key
+        snapshot[key] = value
+    return snapshot
 
 
 def restore(client: redis.Redis, snapshot: dict[bytes, bytes]) -> None:

@@ -14,6 +14,7 @@ from array import array
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -74,8 +75,8 @@ def tone(container: str, codec: str, sample_format: str, seconds: float = 1.0) -
     return out.getvalue()
 
 
-def one(cleaner: MediaCleaner, kind: str, data: bytes) -> CleanMedia:
-    [answer] = cleaner.clean([RawMedia(kind, data)])  # type: ignore[arg-type]
+def one(cleaner: MediaCleaner, kind: Literal["image", "audio"], data: bytes) -> CleanMedia:
+    [answer] = cleaner.clean([RawMedia(kind, data)])
     assert isinstance(answer, CleanMedia), answer
     return answer
 

@@ -261,7 +261,8 @@ def test_a_message_without_a_key_is_named_and_not_signed() -> None:
 
 @pytest.mark.parametrize("per_minute", [1, 4, 20, 60, 600])
 def test_no_minute_holds_more_messages_than_it_may(per_minute: int) -> None:
-    now, sent = 1000.0, []
+    now = 1000.0
+    sent: list[float] = []
     bucket = TokenBucket(per_minute, now)
     now += 3600
     while len(sent) < 3 * per_minute + 3:

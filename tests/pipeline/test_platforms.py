@@ -143,7 +143,7 @@ def test_a_bluesky_post_is_mapped() -> None:
             {"alt": "a dog", "image": {"ref": {"$link": "bafk1"}, "mimeType": "image/webp"}}
         ],
     }
-    record = {
+    record: dict[str, object] = {
         "text": "good dog",
         "createdAt": "2026-03-01T12:00:00.5Z",
         "langs": ["en-US", "de"],
@@ -161,7 +161,7 @@ def test_a_bluesky_post_is_mapped() -> None:
 
 def test_a_quote_with_pictures_has_its_pictures() -> None:
     image = {"image": {"ref": {"$link": "b"}, "mimeType": "image/jpeg"}}
-    record = {
+    record: dict[str, object] = {
         "text": "",
         "createdAt": "2026-03-01T12:00:00Z",
         "embed": {"$type": "app.bsky.embed.recordWithMedia", "media": {"images": [image]}},

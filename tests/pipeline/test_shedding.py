@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import timedelta
 
 import msgspec
@@ -61,7 +61,8 @@ def test_a_post_kept_at_a_weight_is_kept_at_every_smaller_one() -> None:
 def test_weighted_shares_are_unbiased_while_the_rate_and_the_posts_change() -> None:
     """Horvitz-Thompson: each kind's estimate is its true number within 4 standard errors."""
     rng = random.Random(7)
-    truth, estimate, variance = Counter[str](), Counter[str](), Counter[str]()
+    truth = Counter[str]()
+    estimate, variance = defaultdict[str, float](float), defaultdict[str, float](float)
     for number in range(60_000):
         # The mood turns while the lag rises and falls: unweighted shares would be wrong.
         lag = 75 + 40 * math.sin(number / 10_000)

@@ -11,8 +11,21 @@ from pipeline.post import Author, Post
 from pipeline.tracks import Track, TrackFile, TrackMatcher, load_tracks
 
 
-def post(text: str = "", **fields: object) -> Post:
-    return Post(id="w:1", created_at=datetime(2026, 1, 1, tzinfo=UTC), text=text, **fields)  # type: ignore[arg-type]
+def post(
+    text: str = "",
+    *,
+    author: Author | None = None,
+    lang: str | None = None,
+    platform: str = "weathervane",
+) -> Post:
+    return Post(
+        id="w:1",
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        text=text,
+        author=author,
+        lang=lang,
+        platform=platform,
+    )
 
 
 @pytest.mark.parametrize(

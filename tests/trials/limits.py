@@ -53,9 +53,9 @@ def caged(controller: str, pids: Iterable[int]) -> Iterator[Cage]:
         for pid, path in before.items():
             with suppress(ProcessLookupError):
                 (_CGROUPS / controller / path / "cgroup.procs").write_text(str(pid))
-        for pid in (cage.folder / "cgroup.procs").read_text().split():
+        for child in (cage.folder / "cgroup.procs").read_text().split():
             # A child that was started meanwhile.
-            (_CGROUPS / controller / "cgroup.procs").write_text(pid)
+            (_CGROUPS / controller / "cgroup.procs").write_text(child)
         cage.folder.rmdir()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from functools import partial
 
 import pytest
 
@@ -68,7 +69,7 @@ def _kafka(trial: Trial) -> None:
             until(lambda: not trial.ready("kafka"), "Kafka is not ready", BACK_SECONDS)
             time.sleep(FULL_SECONDS)
             for role in WORKERS:
-                until(lambda r=role: not trial.ready(r), f"{role} is not ready", BACK_SECONDS)
+                until(partial(_unready, trial, role), f"{role} is not ready", BACK_SECONDS)
             _said(trial, "kafka", "No space left on device")
             ballast.unlink()
             freed = time.monotonic()
@@ -80,6 +81,10 @@ def _kafka(trial: Trial) -> None:
         trial.control("stopProcess", "servers:kafka", True)
     trial.control("startProcess", "servers:kafka", False)
     until(lambda: trial.ready("kafka"), "Kafka answers", BACK_SECONDS)
+
+
+def _unready(trial: Trial, name: str) -> bool:
+    return not trial.ready(name)
 
 
 def _said(trial: Trial, name: str, words: str) -> None:

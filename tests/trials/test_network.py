@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import pytest
 
@@ -72,10 +73,10 @@ def test_trial_11_cut_off(trial: Trial) -> None:
                 stack.enter_context(_worker(trial, link.namespace, role, variables))
             for to_broker, from_broker in ((True, True), (True, False), (False, True)):
                 for role in WORKERS:
-                    until(lambda r=role: _shares(trial, r), f"two {role} share", TAKEOVER_SECONDS)
+                    until(partial(_shares, trial, role), f"two {role} share", TAKEOVER_SECONDS)
                 _cut(trial, link, to_broker, from_broker, portion)
             for role in WORKERS:
-                until(lambda r=role: _shares(trial, r), f"two {role} share", TAKEOVER_SECONDS)
+                until(partial(_shares, trial, role), f"two {role} share", TAKEOVER_SECONDS)
             trial.send_posts(portion)
         trial.settle()
 
@@ -87,7 +88,7 @@ def _cut(trial: Trial, link: Link, to_broker: bool, from_broker: bool, portion: 
         trial.send_posts(portion)
         for role in WORKERS:
             until(
-                lambda r=role: set(trial.members(r)) == {f"{r}-{r}"},
+                partial(_alone, trial, role),
                 f"the group of {role} has given up the one that is cut off",
                 TAKEOVER_SECONDS,
             )
@@ -102,6 +103,10 @@ def _cut(trial: Trial, link: Link, to_broker: bool, from_broker: bool, portion: 
 def _shares(trial: Trial, role: str) -> bool:
     members = trial.members(role)
     return len(members) == 2 and min(members.values()) > 0
+
+
+def _alone(trial: Trial, role: str) -> bool:
+    return set(trial.members(role)) == {f"{role}-{role}"}
 
 
 @contextmanager

@@ -37,8 +37,8 @@ class Run:
 
     def __init__(self, kafka: str, url: str) -> None:
         name = f"oracle{secrets.token_hex(4)}"
-        topics = (f"{name}.{part}" for part in ("posts", "scored", "shed"))
-        self.names = Names((f"{name}.raw",), *topics, name)
+        posts, scored, shed = (f"{name}.{part}" for part in ("posts", "scored", "shed"))
+        self.names = Names((f"{name}.raw",), posts, scored, shed, name)
         self.kafka, self.url = kafka, url
         self.client = redis.Redis.from_url(url, decode_responses=True)
         admin = AdminClient({"bootstrap.servers": kafka})

@@ -16,7 +16,7 @@ from kafka import KafkaProducer
 
 from pipeline.alerts.alert import Alert
 from pipeline.buckets import Scored
-from pipeline.event import EMOTIONS, Emotions, Polarity, SentimentEvent
+from pipeline.event import EMOTIONS, Emotion, Emotions, Polarity, SentimentEvent
 from pipeline.fold import Folder, Position
 from pipeline.lag import Lag
 from pipeline.post import IngestedPost, Media
@@ -41,7 +41,7 @@ class Written:
     id: str
     text: str | None = "a post"
     minute: float = 0
-    emotion: str = "joy"
+    emotion: Emotion = "joy"
     tracks: tuple[str, ...] = ("all",)
     platform: str = "bluesky"
     lang: str | None = "en"
@@ -85,7 +85,7 @@ class Written:
             tracks=self.tracks,
             modalities=("text", "image") if self.media else ("text",),
             emotions=Emotions(*(0.9 if name == self.emotion else 0.05 for name in EMOTIONS)),
-            dominant=self.emotion,  # type: ignore[arg-type]
+            dominant=self.emotion,
             polarity=Polarity(negative, 1 - negative - positive, positive),
             sentiment=positive - negative,
             confidence=0.9,

@@ -61,7 +61,7 @@ class Stack:
 
         def runs() -> bool:
             worker = self.status()["workers"][name]
-            return worker["state"] == "running" and worker["pid"] != not_pid
+            return bool(worker["state"] == "running" and worker["pid"] != not_pid)
 
         until(runs, f"{name} runs", seconds)
 

@@ -6,13 +6,15 @@ import asyncio
 import json
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from pipeline.post import Media
+from pipeline.lag import Lag
+from pipeline.post import IngestedPost, Media
+from pipeline.posts_reader import Place, PostReader
 from pipeline.settings import Settings
 from pipeline.store import Store, connect
 from tests.workers.site import DAY, Site, Written, serve
@@ -174,15 +176,25 @@ def test_health_readiness_and_metrics(filled: Site) -> None:
     assert "nothing-of-the-sort" not in metrics
 
 
-class _NoPosts:
-    def read_many(self, places: object) -> dict[Any, Any]:
+class _NoPosts(PostReader):
+    def __init__(self) -> None:
+        """Without a consumer."""
+
+    def read_many(
+        self, places: Iterable[Place], timeout: float = 3
+    ) -> dict[Place, IngestedPost | None]:
         raise AssertionError("the store failed before")
+
+
+class _NoLag(Lag):
+    def __init__(self) -> None:
+        """Without its clients."""
 
 
 def test_without_a_store_the_server_lives_but_is_not_ready() -> None:
     store = Store(connect("redis://127.0.0.1:1/0"))
     desk = AlertDesk(Settings(kafka="127.0.0.1:1"))
-    app = create_app(store, _NoPosts(), None, desk)  # type: ignore[arg-type]
+    app = create_app(store, _NoPosts(), _NoLag(), desk)
     transport = httpx.ASGITransport(app)
 
     async def ask(path: str) -> httpx.Response:

@@ -7,7 +7,7 @@ import json
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
+from pipeline.post import IngestedPost
+from pipeline.posts_reader import Place, PostReader
 from pipeline.settings import Settings
 from tests.waiting import until
 from tests.workers.site import DAY, Site, Written, serve
@@ -184,8 +186,13 @@ def test_all_clients_end_with_the_same_values_as_the_store(site: Site) -> None:
         assert held == [stored, stored]
 
 
-class _NoPosts:
-    def read_many(self, places: object) -> dict[Any, Any]:
+class _NoPosts(PostReader):
+    def __init__(self) -> None:
+        """Without a consumer."""
+
+    def read_many(
+        self, places: Iterable[Place], timeout: float = 3
+    ) -> dict[Place, IngestedPost | None]:
         raise AssertionError("streams read no posts")
 
 
@@ -194,7 +201,7 @@ def test_a_slow_client_loses_its_queue_and_gets_a_snapshot(
 ) -> None:
     store = site.store
     metrics = Metrics()
-    broadcaster = Broadcaster(Views(store, _NoPosts()), metrics, tick=0.01)  # type: ignore[arg-type]
+    broadcaster = Broadcaster(Views(store, _NoPosts()), metrics, tick=0.01)
 
     def overruns() -> float:
         return metrics.registry.get_sample_value("weathervane_api_stream_overruns_total") or 0.0
@@ -211,7 +218,8 @@ def test_a_slow_client_loses_its_queue_and_gets_a_snapshot(
         (client,) = broadcaster._clients
         assert client.queue.qsize() <= QUEUE_EVENTS
         event = await anext(events)
-        await events.aclose()  # type: ignore[attr-defined]
+        assert isinstance(events, AsyncGenerator)
+        await events.aclose()
         task.cancel()
         assert broadcaster.clients == 0
         return event.event, json.loads(event.data or "")

@@ -8,18 +8,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 import typer
+from typer.core import TyperGroup
 
 from workers.cli import app
 
 NOWHERE = {"WEATHERVANE_KAFKA": "127.0.0.1:1", "WEATHERVANE_REDIS": "redis://127.0.0.1:1/0"}
 
 
-def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def leaves(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The commands that do something, by their words."""
-    if not hasattr(command, "commands"):
+    if not isinstance(command, TyperGroup):
         yield path
         return
     for name, child in command.commands.items():
@@ -51,7 +51,8 @@ def test_the_commands_of_the_contract_are_there() -> None:
 def test_help_has_a_line_that_one_can_type(path: tuple[str, ...]) -> None:
     command = typer.main.get_command(app)
     for word in path:
-        command = command.commands[word]  # type: ignore[attr-defined]
+        assert isinstance(command, TyperGroup)
+        command = command.commands[word]
     assert "Example: " in (command.help or "")
     assert f"weathervane {' '.join(path)}" in (command.help or "")
 

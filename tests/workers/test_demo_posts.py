@@ -53,10 +53,16 @@ def test_enough_of_each(posts: list[StoredPost]) -> None:
     assert len({post.text for post in posts}) == len(posts)
 
 
+def source_of(post: StoredPost) -> str:
+    found = re.match(r"[a-z]+/(?:eng|chn)?", post.id)
+    assert found is not None, post.id
+    return found[0]
+
+
 def test_every_source_has_its_licence_in_the_readme(posts: list[StoredPost]) -> None:
     readme = (FOLDER / "README.md").read_text()
     rows = [line for line in readme.splitlines() if re.match(r"\| `[a-z]+/", line)]
-    counts = Counter(re.match(r"[a-z]+/(?:eng|chn)?", post.id)[0] for post in posts)  # type: ignore[index]
+    counts = Counter(source_of(post) for post in posts)
     for source, count in counts.items():
         [row] = [row for row in rows if row.startswith(f"| `{source}")]
         assert "Apache-2.0" in row or "CC BY 4.0" in row

@@ -47,14 +47,23 @@ def record(offset: int, post: IngestedPost | bytes) -> Consumed:
     return Consumed("posts", 2, offset, 5000, b"k%d" % offset, value, [("ce_received", b"4000")])
 
 
-def post(number: int, text: str | None = "I am so happy today!", **fields: object) -> IngestedPost:
+def post(
+    number: int,
+    text: str | None = "I am so happy today!",
+    *,
+    author: Author | None = None,
+    lang: str | None = None,
+    media: tuple[Media, ...] = (),
+) -> IngestedPost:
     return IngestedPost(
         id=f"w:{number}",
         created_at=NOW,
         platform="bluesky",
         text=text,
         tracks=("all",),
-        **fields,  # type: ignore[arg-type]
+        author=author,
+        lang=lang,
+        media=media,
     )
 
 

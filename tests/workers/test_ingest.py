@@ -111,7 +111,7 @@ def test_media_that_take_too_long_are_left_for_the_next_batch(
 ) -> None:
     monkeypatch.setattr("workers.ingest.MEDIA_SECONDS", 0.0)
     media = [{"kind": "image", "bytes": png()}]
-    records = [record(n, **({"media": media} if n % 2 else {})) for n in range(6)]
+    records = [record(n, media=media) if n % 2 else record(n) for n in range(6)]
     left, rounds = list(records), []
     while left:
         done = ingest(left)

@@ -94,7 +94,7 @@ def test_an_alert_is_acknowledged_and_muted_by_command(monitoring: Monitoring) -
             given = AlertCommand(
                 alert=alert.id,
                 track=alert.track,
-                action=action,  # type: ignore[arg-type]
+                action=action,
                 by="mei",
                 at=datetime(2026, 3, 1, tzinfo=UTC),
             )

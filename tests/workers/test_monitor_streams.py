@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import faust
 import pytest
@@ -13,6 +13,7 @@ from faust.types import TP
 from faust.types.auth import AuthProtocol
 from intervaltree import IntervalTree
 from kafka.partitioner.default import murmur2
+from pydantic import SecretStr
 
 from pipeline.settings import Settings
 from workers.monitor.streams import _Consumer, clock_key, make_app, make_table
@@ -47,14 +48,14 @@ def test_a_key_has_the_partition_that_producers_choose(settings: Settings, tmp_p
     [("SSL", AuthProtocol.SSL), ("SASL_PLAINTEXT", AuthProtocol.SASL_PLAINTEXT)],
 )
 def test_credentials_come_from_the_settings(
-    protocol: str, expected: AuthProtocol, tmp_path: Path
+    protocol: Literal["SSL", "SASL_PLAINTEXT"], expected: AuthProtocol, tmp_path: Path
 ) -> None:
     settings = Settings(
         kafka="one:9092",
-        kafka_security=protocol,  # type: ignore[arg-type]
+        kafka_security=protocol,
         kafka_sasl_mechanism="SCRAM-SHA-256" if protocol.startswith("SASL") else None,
         kafka_username="weathervane",
-        kafka_password="word",  # type: ignore[arg-type]  # noqa: S106
+        kafka_password=SecretStr("word"),
     )
     credentials = make_app(settings, str(tmp_path)).conf.broker_credentials
     assert credentials.protocol == expected

@@ -17,6 +17,7 @@ from kafka import TopicPartition
 
 from pipeline.alerts.alert import Acknowledgement, Alert
 from pipeline.clients import consumer, producer
+from pipeline.notify.config import Doubt
 from pipeline.notify.ledger import Change, Ledger
 from pipeline.notify.signing import signature
 from pipeline.settings import PREFIX, Settings
@@ -352,15 +353,15 @@ def test_a_claim_that_was_taken_over_sends_nothing(settings: Settings) -> None:
     ("skip", "unsure", "doubtful"), ("repeat", "repeated", "claimed"),
 ])  # fmt: skip
 def test_doubt_is_what_a_dead_process_left_while_sending(
-    settings: Settings, doubt: str, said: str, then: str
+    settings: Settings, doubt: Doubt, said: str, then: str
 ) -> None:
     with closing(connect(settings.redis)) as client:
         space, change = unique(), [Change("a", "fired")]
         dead, alive = Ledger(client, space), Ledger(client, space)
-        dead.claim("c", change, doubt)  # type: ignore[arg-type]
+        dead.claim("c", change, doubt)
         dead.sending("c", change)
-        assert dead.claim("c", change, doubt) == ["claimed"], "it knows what it did"  # type: ignore[arg-type]
+        assert dead.claim("c", change, doubt) == ["claimed"], "it knows what it did"
         dead.sending("c", change)
-        assert alive.claim("c", change, doubt) == [said]  # type: ignore[arg-type]
-        assert alive.claim("c", change, doubt) == [then]  # type: ignore[arg-type]
+        assert alive.claim("c", change, doubt) == [said]
+        assert alive.claim("c", change, doubt) == [then]
         assert not dead.end("c", change, "sending", "delivered")

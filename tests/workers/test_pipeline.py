@@ -240,7 +240,7 @@ def test_an_up_with_a_slip_in_its_settings_stops_nothing(
     stack: Stack, setting: dict[str, str], problem: str
 ) -> None:
     before = {name: w["pid"] for name, w in stack.status()["workers"].items()}
-    done = stack.weathervane("up", check=False, **setting)
+    done = stack.weathervane("up", check=False, timeout=180, **setting)
     assert done.returncode != 0
     assert problem in done.stderr
     assert "Traceback" not in done.stderr
