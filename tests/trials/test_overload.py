@@ -25,7 +25,7 @@ from tests.trials.limits import Cage, caged
 from tests.trials.usage import MEBIBYTE, anonymous
 from tests.waiting import until
 
-pytestmark = [pytest.mark.trial, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.trial, pytest.mark.timeout(2 * 3600)]
 SOUNDS = 2
 CAPACITY_SHARE = 0.15
 """Of one core, which is all that infer gets under overload."""
