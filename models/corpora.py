@@ -94,6 +94,33 @@ def read_split(data: Path, name: str, split: str) -> Rows:
     )
 
 
+def has_split(data: Path, name: str, split: str) -> bool:
+    """Whether `read_split` would find something. Raises DataError where files are damaged."""
+    from models.dataset_folders import holds  # which needs this module
+
+    return (data / name / f"{split}.parquet").is_file() or holds(data / name, split)
+
+
+def read_texts(data: Path, name: str, split: str) -> list[str | None]:
+    """The text of each row, as `read_split` gives it, without reading pictures and sounds."""
+    texts = _column(data / name / f"{split}.parquet", "text")
+    if texts is None:
+        return read_split(data, name, split).texts
+    return [unescape(text) if text else None for text in texts]
+
+
+def read_languages(data: Path, name: str, split: str) -> list[str | None] | None:
+    """The language of each row; None where the corpus does not say."""
+    return _column(data / name / f"{split}.parquet", "lang")
+
+
+def _column(path: Path, column: str) -> list[str | None] | None:
+    if not path.is_file() or column not in pq.read_schema(path).names:
+        return None
+    values: list[str | None] = pq.read_table(path, columns=[column])[column].to_pylist()
+    return values
+
+
 def _records(folder: Path, split: str) -> list[dict[str, Any]]:
     from models.dataset_folders import read_records  # which needs this module
 

@@ -59,34 +59,56 @@ def read_records(folder: Path, split: str) -> list[Record] | None:
     return [_record(row, features, place) for row in table.to_pylist()]
 
 
+def holds(folder: Path, split: str) -> bool:
+    """Whether the folder has such a split.
+
+    Raises DataError where files are damaged.
+    """
+    names = SPLITS.get(split, (split,))
+    return _saved_in(folder, names) is not None or bool(_parquet_files(folder, names))
+
+
 Found = tuple[pa.Table, dict[str, Any], Path]  # rows, features by column, where they lie
 
 
 def _saved(folder: Path, names: Sequence[str]) -> Found | None:
     """What `save_to_disk` wrote, of one split or of several."""
-    for place in (*(folder / name for name in names), folder):
-        if not (place / "state.json").is_file():
-            continue
-        state, info = (_json(place / file) for file in ("state.json", "dataset_info.json"))
-        if place == folder and (state.get("_split") or "train") not in names:
-            continue
-        files = [place / part["filename"] for part in state["_data_files"]]
-        return pa.concat_tables([_stream(file) for file in files]), info["features"], place
-    return None
+    place = _saved_in(folder, names)
+    if place is None:
+        return None
+    state, info = (_json(place / file) for file in ("state.json", "dataset_info.json"))
+    files = [place / part["filename"] for part in state["_data_files"]]
+    return pa.concat_tables([_stream(file) for file in files]), info["features"], place
+
+
+def _saved_in(folder: Path, names: Sequence[str]) -> Path | None:
+    for name in names:
+        if (folder / name / "state.json").is_file():
+            return folder / name
+    state = folder / "state.json"
+    alone = state.is_file() and (_json(state).get("_split") or "train") in names
+    return folder if alone else None
 
 
 def _parquet(folder: Path, names: Sequence[str]) -> Found | None:
+    files = _parquet_files(folder, names)
+    if not files:
+        return None
+    try:
+        table = pa.concat_tables([pq.read_table(file) for file in files])
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{files[0]} cannot be read as Parquet: {error}") from error
+    noted = (table.schema.metadata or {}).get(b"huggingface", b"{}")
+    return table, json.loads(noted).get("info", {}).get("features", {}), files[0]
+
+
+def _parquet_files(folder: Path, names: Sequence[str]) -> list[Path]:
     for name in names:
         files = sorted(folder.glob(f"data/{name}-*.parquet"))
         files = files or sorted(folder.glob(f"{name}-*.parquet"))
         if files:
-            try:
-                table = pa.concat_tables([pq.read_table(file) for file in files])
-            except (OSError, pa.ArrowInvalid) as error:
-                raise DataError(f"{files[0]} cannot be read as Parquet: {error}") from error
-            noted = (table.schema.metadata or {}).get(b"huggingface", b"{}")
-            return table, json.loads(noted).get("info", {}).get("features", {}), files[0]
-    return None
+            return files
+    return []
 
 
 def _stream(file: Path) -> pa.Table:

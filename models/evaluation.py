@@ -7,9 +7,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 
-from models.corpora import Rows, read_split
+from models.corpora import Rows, has_split, read_languages, read_split
 from models.errors import ItemError
 from models.intervals import RESAMPLES, Estimate, bootstrap
 from models.labels import EMOTIONS, POLARITIES
@@ -82,7 +81,7 @@ class CorpusReport(msgspec.Struct, frozen=True):
 def evaluate(
     release: Path, data: Path, split: str = "dev", corpora: Sequence[str] | None = None
 ) -> dict[str, dict[str, float]]:
-    """Score a release on `<data>/*/<split>.parquet`, or on these `corpora` of them.
+    """Score a release on that split of each corpus in `data`, or of these `corpora`.
 
     Returns `{corpus: {"rows": n, "errors": n, score: value}}`. Emotions: corpora with one label a
     row are judged by the likeliest annotated emotion (`accuracy`, `unweighted_recall`), those with
@@ -101,13 +100,13 @@ def labelled(
     data: Path, split: str, corpora: Sequence[str] | None = None
 ) -> Iterator[tuple[str, Rows, list[str | None]]]:
     """Name, rows and languages of each corpus that annotates emotions or polarity."""
-    for path in sorted(data.glob(f"*/{split}.parquet")):
-        name = path.parent.name
-        if corpora is not None and name not in corpora:
+    folders = (path.name for path in data.iterdir() if path.is_dir()) if data.is_dir() else ()
+    for name in sorted(folders):
+        if (corpora is not None and name not in corpora) or not has_split(data, name, split):
             continue
         rows = read_split(data, name, split)
         if not np.isnan(rows.emotions).all() or (rows.polarity_weight == 1.0).any():
-            yield name, rows, _languages(path)
+            yield name, rows, read_languages(data, name, split) or [None] * len(rows)
 
 
 def score_rows(rows: Rows, predictor: Predictor, preparer: Preparer) -> dict[str, float]:
@@ -232,10 +231,3 @@ def _polarity_task(answers: Answers) -> Task | None:
 def _groups(rows: Rows, annotated: Ints) -> list[str | None] | None:
     groups = [rows.groups[i] for i in annotated]
     return groups if any(name is not None for name in groups) else None
-
-
-def _languages(path: Path) -> list[str | None]:
-    if "lang" not in pq.read_schema(path).names:
-        return [None] * int(pq.read_metadata(path).num_rows)
-    languages: list[str | None] = pq.read_table(path, columns=["lang"])["lang"].to_pylist()
-    return languages

@@ -94,8 +94,8 @@ def study(
     if missing or not found:
         what = ", ".join(missing) if missing else "any corpus"
         raise DataError(
-            f"{data} has no {split}.parquet with emotions or polarity for {what}: "
-            "the data folder holds one folder a corpus"
+            f"{data} has no split {split} with emotions or polarity for {what}: the data folder "
+            f"holds one folder a corpus, with {split}.parquet or a folder of datasets"
         )
     reports: list[ModelReport] = []
     answers: list[dict[str, Answers]] = []

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from models.corpora import Rows, join, read_split, unescape
+from models.corpora import Rows, has_split, join, read_split, read_texts
 from models.preprocess.text import normalise
 from models.training.recipe import Corpus
 
@@ -60,8 +59,6 @@ def _side(rows: Rows, index: int) -> float:
 def _dev_texts(data: Path, names: Sequence[str]) -> set[str]:
     seen: set[str] = set()
     for name in names:
-        path = data / name / "dev.parquet"
-        if path.is_file() and "text" in pq.read_schema(path).names:
-            texts = pq.read_table(path, columns=["text"])["text"].to_pylist()
-            seen.update(normalise(unescape(text)) for text in texts if text)
+        if has_split(data, name, "dev"):
+            seen.update(normalise(text) for text in read_texts(data, name, "dev") if text)
     return seen

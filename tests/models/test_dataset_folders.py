@@ -10,8 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.corpora import DataError, read_split
+from models.evaluation import labelled
 from models.labels import EMOTIONS
 from models.preprocess.audio import decode
+from models.training.data import split_train
+from models.training.recipe import Corpus
 from tests.models.samples import flac, png
 
 LABEL = {"label": {"names": ["sad", "joy", "love"], "_type": "ClassLabel"}}
@@ -60,6 +63,21 @@ def test_a_dictionary_of_splits(tmp_path: Path) -> None:
     assert len(read_split(tmp_path, "set", "dev")) == 3
     with pytest.raises(DataError, match=r"test\.parquet is missing"):
         read_split(tmp_path, "set", "test")
+
+
+def test_its_dev_split_is_evaluated_and_never_learnt(tmp_path: Path) -> None:
+    rows = [{"text": f"t{n}", "label": n % 2} for n in range(6)]
+    save(tmp_path / "set" / "train", rows, LABEL)
+    save(tmp_path / "set" / "validation", rows[:2], LABEL)
+    (tmp_path / "notes").mkdir()
+    ((name, found, languages),) = labelled(tmp_path, "dev")
+    assert name == "set"
+    assert found.texts == ["t0", "t1"]
+    assert languages == [None, None]
+    assert list(labelled(tmp_path, "test")) == []
+    learnt, held = split_train(tmp_path, [Corpus("set")], ["set"], 0.5, 1)
+    texts = [*learnt.texts, *held.texts]
+    assert sorted(filter(None, texts)) == ["t2", "t3", "t4", "t5"]
 
 
 def test_one_split_alone_and_polarities(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_rows_that_both_could_read_are_compared(
 
 
 def test_what_is_missing_is_said_before_any_model_is_loaded(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no dev\.parquet with emotions or polarity for nope"):
+    with pytest.raises(DataError, match="no split dev with emotions or polarity for nope"):
         study([tmp_path], data, "dev", ["one", "nope"])
     with pytest.raises(DataError, match="for unlabelled"):
         study([tmp_path], data, "dev", ["unlabelled"])

@@ -63,7 +63,9 @@ def predict(
 
 def evaluate(
     *,
-    data: Annotated[Path, typer.Option(help="Folder of corpora: NAME/dev.parquet, …")],
+    data: Annotated[
+        Path, typer.Option(help="Folder of corpora: NAME/dev.parquet, or a folder of datasets.")
+    ],
     split: Annotated[str, typer.Option(help="Which split.")] = "dev",
     corpus: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.")] = None,
     model: Annotated[
