@@ -1,5 +1,7 @@
 """Temperatures and thresholds on made-up logits whose right answers are known."""
 
+import dataclasses
+
 import numpy as np
 
 from models.corpora import Rows
@@ -51,6 +53,21 @@ def test_a_small_corpus_has_the_same_say() -> None:
     found = temperature(logits, np.zeros((3300, 3), np.float32), both)
     alone = temperature(sure, np.zeros((3000, 3), np.float32), rows(labels, ["big"] * 3000))
     assert 1.0 < found.emotions < alone.emotions - 0.4
+
+
+def test_two_speakers_are_no_reason_to_distrust_a_model() -> None:
+    sure, labels = drawn(500, 3.0, 7)
+    right, others = drawn(500, 1.0, 8)
+    both = rows(np.concatenate([labels, others]), ["a"] * 1000)
+    logits = np.concatenate([sure, right])
+    nothing = np.zeros((1000, 3), np.float32)
+    alone = temperature(logits, nothing, both).emotions
+    assert alone > 1.5
+    speakers = dataclasses.replace(both, groups=["one"] * 500 + ["other"] * 500)
+    assert temperature(logits, nothing, speakers).emotions < 1.1
+    names: list[str | None] = [f"s{row % 50}" for row in range(1000)]
+    many = dataclasses.replace(both, groups=names)
+    assert abs(temperature(logits, nothing, many).emotions - alone) < 0.2
 
 
 def test_what_is_not_annotated_decides_nothing() -> None:
