@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.float32]
 Losses = npt.NDArray[np.float64]
 GRID = np.geomspace(0.4, 4.0, 61)
 THRESHOLDS = np.linspace(0.1, 0.7, 61)
+SPREAD = 0.3  # of the logarithm of a temperature: most models need 0.7 to 1.4
 SMOOTHED = 15  # thresholds, so that a lucky step of one small corpus does not decide
 FEW = 10  # positives under which a corpus has no say in a threshold
 COVERAGE = 0.9  # share of held-out rows that are answered
@@ -77,7 +78,7 @@ def logits(fusion: Fusion, features: Features, samples: Samples) -> tuple[Floats
 
 
 def temperature(emotions: Floats, polarity: Floats, rows: Rows) -> Temperature:
-    """The divisors of the logits that `mildest` chooses on a grid; 1 without any label."""
+    """The divisors of the logits that `likeliest` chooses on a grid; 1 without any label."""
     known = ~np.isnan(rows.emotions)
     wanted = np.nan_to_num(rows.emotions)
     target = np.nan_to_num(rows.polarity)
@@ -95,45 +96,26 @@ def temperature(emotions: Floats, polarity: Floats, rows: Rows) -> Temperature:
 
     labelled: Bools = np.asarray(known.any(axis=1))
     graded: Bools = ~np.isnan(rows.polarity[:, 0])
-    return Temperature(mildest(emotion_loss, rows, labelled), mildest(polarity_loss, rows, graded))
+    return Temperature(
+        likeliest(emotion_loss, rows, labelled), likeliest(polarity_loss, rows, graded)
+    )
 
 
-def mildest(loss: Callable[[float], Losses], rows: Rows, chosen: Bools) -> float:
-    """The divisor nearest to 1 whose loss is within one standard error of the least.
+def likeliest(loss: Callable[[float], Losses], rows: Rows, chosen: Bools) -> float:
+    """The divisor of most likelihood times prior: two speakers are no reason to distrust a model.
 
-    `loss` gives a value a row, of which the `chosen` count. The rule is that of Breiman et al.
-    (1984): a few speakers are no reason to distrust a model much. Rows of one group are one
-    witness. Corpora count alike, whatever their size: a subset of modalities must be calibrated on
-    tweets and on film dialogue.
+    `loss` gives a negative log-likelihood a row, of which the `chosen` count. The prior is normal
+    in the logarithm, `SPREAD` around 1. Rows of one group are one witness. Corpora count alike,
+    whatever their size: a subset of modalities must be calibrated on tweets and on film dialogue.
     """
     if not chosen.any():
         return 1.0
     losses = np.stack([loss(divisor)[chosen] for divisor in GRID])  # (divisors, rows)
     corpus = rows.corpus[chosen]
-    groups = np.array(
-        [group or f"#{row}" for row, group in enumerate(rows.groups) if chosen[row]], np.str_
-    )
-    names = np.unique(corpus)
-    parts = [losses[:, corpus == name] for name in names]
-    least = int(np.mean([part.mean(axis=1) for part in parts], axis=0).argmin())
-    worse, variance = np.zeros(len(GRID)), np.zeros(len(GRID))
-    for name, part in zip(names, parts, strict=True):
-        difference = part - part[least]
-        worse += difference.mean(axis=1) / len(names)
-        variance += _variance_of_mean(difference, groups[corpus == name]) / len(names) ** 2
-    within = np.flatnonzero(worse <= np.sqrt(variance))
-    return round(float(min(GRID[within], key=lambda divisor: abs(np.log(divisor)))), 4)
-
-
-def _variance_of_mean(values: Losses, groups: npt.NDArray[np.str_]) -> Losses:
-    """Of the mean over the rows of `values` `(divisors, rows)`, whose groups vary as wholes."""
-    _, place = np.unique(groups, return_inverse=True)
-    count = int(place.max()) + 1
-    centred = values - values.mean(axis=1, keepdims=True)
-    sums = np.stack([np.bincount(place, weights=row, minlength=count) for row in centred])
-    correction = count / max(1, count - 1)
-    variance: Losses = correction * np.square(sums).sum(axis=1) / values.shape[1] ** 2
-    return variance
+    means = [losses[:, corpus == name].mean(axis=1) for name in np.unique(corpus)]
+    witnesses = {rows.groups[row] or row for row in np.flatnonzero(chosen)}
+    against = len(witnesses) * np.mean(means, axis=0) + np.log(GRID) ** 2 / (2 * SPREAD**2)
+    return round(float(GRID[int(against.argmin())]), 4)
 
 
 def thresholds(probabilities: Floats, rows: Rows, corpora: list[str]) -> dict[str, float]:

@@ -63,9 +63,10 @@ def test_two_speakers_are_no_reason_to_distrust_a_model() -> None:
     nothing = np.zeros((1000, 3), np.float32)
     alone = temperature(logits, nothing, both).emotions
     assert alone > 1.5
-    speakers = dataclasses.replace(both, groups=["one"] * 500 + ["other"] * 500)
+    two: list[str | None] = ["one" if row < 500 else "other" for row in range(1000)]
+    speakers = dataclasses.replace(both, groups=two)
     assert temperature(logits, nothing, speakers).emotions < 1.1
-    names: list[str | None] = [f"s{row % 50}" for row in range(1000)]
+    names: list[str | None] = [f"s{row % 500}" for row in range(1000)]
     many = dataclasses.replace(both, groups=names)
     assert abs(temperature(logits, nothing, many).emotions - alone) < 0.2
 
