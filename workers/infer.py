@@ -30,6 +30,10 @@ from workers.process import watchdog, worker
 
 GROUP = "infer"
 LOADING = "the model is loading"
+_PIECE_BYTES = 64 << 10
+"""Fetched of a partition at once, unless one batch is larger. What was fetched is read to its end
+before another partition's turn: with large pieces the lag of each went up and down by a minute
+under overload, and the memory with them."""
 _DIGITS = 4
 
 
@@ -244,7 +248,7 @@ def run(settings: Settings, port: int) -> None:
                 on_state,
                 settings.device_memory_mib,
             ) as device,
-            closing(consumer(settings, GROUP)) as source,
+            closing(consumer(settings, GROUP, max_partition_fetch_bytes=_PIECE_BYTES)) as source,
             closing(producer(settings, f"{GROUP}-{settings.name}")) as sink,
         ):
             telemetry.needs(partial(membership, source))
