@@ -50,33 +50,27 @@ class Lessons:
 
 
 def learn(plan: Recipe, rows: Rows, out: Path, report: Report) -> Lessons:
-    """Ask each teacher once for each text of its corpora; a run that goes on reads what was said.
+    """Ask each teacher once for each text of its corpora; what one said is kept for the next run.
 
     A teacher's release lies beside `out`, or where it says, or is a shipped one.
     Raises RecipeError for a corpus of which there are no rows, or for a teacher whose use is
     narrower than what the recipe's own corpora allow; ReleaseError for a release that is not whole.
     """
-    kept = out / "text" / "lessons.safetensors"
-    if kept.is_file():
-        return _split(load_file(kept)["answers"].numpy())
-    total = np.zeros((len(rows), LABELS))
-    said = np.zeros(len(rows))
+    total = np.zeros((len(rows), LABELS), np.float32)
+    said = np.zeros((len(rows), 1), np.float32)
     texts = only(rows, ("text",))
-    for teacher in plan.text.teachers:
+    for number, teacher in enumerate(plan.text.teachers):
         places = _places(rows, teacher)
-        release = _release(teacher, plan, out)
         first, back = _once(rows, places)
-        answers = _answers(teacher, release, texts.take(first), report)
-        total[places] += answers[back]
+        kept = out / "text" / f"lessons-{number}.safetensors"
+        if not kept.is_file():
+            release = _release(teacher, plan, out)
+            answers = _answers(teacher, release, texts.take(first), report)
+            write_whole({"answers": torch.from_numpy(answers)}, kept)
+        total[places] += load_file(kept)["answers"].numpy()[back]
         said[places] += 1
-    mean = np.where(said[:, None] > 0, total / np.maximum(said, 1)[:, None], np.nan)
-    mean = mean.astype(np.float32)
-    write_whole({"answers": torch.from_numpy(mean)}, kept)
-    return _split(mean)
-
-
-def _split(answers: Floats) -> Lessons:
-    return Lessons(answers[:, : len(EMOTIONS)], answers[:, len(EMOTIONS) :])
+    mean = np.where(said > 0, total / np.maximum(said, 1), np.float32("nan"))
+    return Lessons(mean[:, : len(EMOTIONS)], mean[:, len(EMOTIONS) :])
 
 
 def _places(rows: Rows, teacher: Teacher) -> npt.NDArray[np.int64]:
@@ -117,9 +111,7 @@ def _release(teacher: Teacher, plan: Recipe, out: Path) -> Path:
     return release
 
 
-def _answers(
-    teacher: Teacher, release: Path, rows: Rows, report: Report
-) -> npt.NDArray[np.float64]:
+def _answers(teacher: Teacher, release: Path, rows: Rows, report: Report) -> Floats:
     """Its probabilities, `(rows, 10)`."""
     asked = 0
 
@@ -131,4 +123,4 @@ def _answers(
     answers = ask(Model.load(release), rows, done)
     if len(answers.places) != len(rows):
         raise RecipeError(f"the teacher {teacher.release} cannot read some of the texts")
-    return np.concatenate([answers.emotions, answers.polarity], axis=1)
+    return np.concatenate([answers.emotions, answers.polarity], axis=1, dtype=np.float32)
