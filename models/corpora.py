@@ -102,11 +102,11 @@ def has_split(data: Path, name: str, split: str) -> bool:
 
 
 def read_texts(data: Path, name: str, split: str) -> list[str | None]:
-    """The text of each row, as `read_split` gives it, without reading pictures and sounds."""
-    texts = _column(data / name / f"{split}.parquet", "text")
-    if texts is None:
+    """The texts of a split, as `read_split` gives them, without reading pictures and sounds."""
+    path = data / name / f"{split}.parquet"
+    if not path.is_file():
         return read_split(data, name, split).texts
-    return [unescape(text) if text else None for text in texts]
+    return [unescape(text) if text else None for text in _column(path, "text") or ()]
 
 
 def read_languages(data: Path, name: str, split: str) -> list[str | None] | None:
