@@ -29,7 +29,7 @@ from workers.process import watchdog, worker
 
 GROUP = "infer"
 LOADING = "the model is loading"
-_PIECE_BYTES = 256 << 10
+_PIECE_BYTES = 64 << 10
 """Fetched of a partition at once, unless one batch is larger. What was fetched is read to its end
 before another partition's turn: with large pieces the lag of each went up and down by a minute
 under overload, and the memory with them."""
