@@ -65,7 +65,7 @@ def test_help_has_a_line_that_one_can_type(path: tuple[str, ...]) -> None:
         (("run", "postman"), 2, "is not one of"),
         (("score", "--explain"), 2, "give at least one of"),
         (("score", "--image", "nope.jpg"), 1, "cannot read nope.jpg"),
-        (("evaluate", "--data", "nope"), 1, "nope has no dev.parquet"),
+        (("evaluate", "--data", "nope"), 1, "nope has no split dev"),
         (("send", "nope.jsonl", "--platform", "weathervane"), 1, "there is no file nope.jsonl"),
         (("send", "nope.jsonl", "--platform", "myspace"), 1, "--platform myspace: known are"),
         (("predict", "nope.parquet", "--out", "o.parquet"), 1, "there is no file nope.parquet"),
