@@ -1,4 +1,4 @@
-"""Whether everything that the workers need is in place: files and the model first, then servers."""
+"""Whether everything that the workers need is in place."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pipeline.alerts.rules import RuleFile
 from pipeline.errors import ServerUnavailable, WeathervaneError
 from pipeline.notify.config import load_config
 from pipeline.settings import Settings
+from pipeline.shedding import Shedding
 from pipeline.store import connect
 from pipeline.topics import topic_specs
 from pipeline.tracks import TrackFile
@@ -28,10 +29,10 @@ def check_files(settings: Settings) -> None:
     """Read what the settings name, before workers are started, or stopped, for their sake.
 
     Raises:
-        SettingsError: tracks, rules, channels or their secrets are not in order.
+        SettingsError: tracks, rules, channels, secrets or the bounds of overload are not in order.
         ModelError: there is no such release, or it was altered.
     """
-    for check in (_tracks, _rules, _notify):
+    for check in (_tracks, _rules, _notify, _author, Shedding.of):
         check(settings)
     verify(find_release(settings.release))
 

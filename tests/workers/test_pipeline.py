@@ -234,6 +234,8 @@ def test_a_second_up_changes_nothing_and_check_is_content(stack: Stack) -> None:
         ({"TRACKS": "tracks.toml"}, "tracks: cannot read tracks.toml"),
         ({"NOTIFY": "notify.toml"}, "notify: cannot read notify.toml"),
         ({"DEVICE": "gpu"}, "WEATHERVANE_DEVICE"),
+        ({"AUTHOR_SALT_FILE": "salt"}, "author_salt_file: cannot read salt"),
+        ({"OVERLOAD": "shed", "OVERLOAD_FULL_SECONDS": "9"}, "more than overload_start_seconds"),
     ],
 )
 def test_an_up_with_a_slip_in_its_settings_stops_nothing(
