@@ -1,4 +1,4 @@
-"""Repairs of six faults of kafka-python 3.0.12: a worker stands still for ever, or counts twice.
+"""Repairs of seven faults of kafka-python 3.0.12: a worker stands still for ever, or counts twice.
 
 They reach into private parts, so `pyproject.toml` pins the version. Each has a test in
 `tests/pipeline/test_clients.py` or a trial (10, the broker killed) that fails without it. When a
@@ -26,10 +26,32 @@ def finish_joins(made: KafkaConsumer) -> None:
     kafka-python 3.0.12 forgets such a join where new metadata asked for it: the assignment that
     the leader computes meanwhile already answers "is a rejoin needed?" with no, heartbeats stay
     off, and the member is evicted for good. Java asks `rejoinNeededOrPending`; so does this.
+
+    And it throws a join away that ended between two polls, and joins again, which the others learn
+    of as one more rebalance: members whose polls are short can go on so without end.
     """
     coordinator = made._coordinator
-    needed = coordinator.need_rejoin
+    needed, attempt = coordinator.need_rejoin, coordinator._do_join_and_sync_async
+    complete, reset = coordinator._on_join_complete_async, coordinator.reset_generation
+    ended: list[bytes] = []
+
+    async def attempt_or_take_up() -> bytes:
+        if not ended:
+            ended.append(await attempt())
+        return ended[0]
+
+    async def complete_once(*args: Any, **options: Any) -> None:
+        ended.clear()
+        await complete(*args, **options)
+
+    def reset_all(*args: Any, **options: Any) -> None:
+        ended.clear()
+        reset(*args, **options)
+
     coordinator.need_rejoin = lambda: coordinator.rejoining or needed()
+    coordinator._do_join_and_sync_async = attempt_or_take_up
+    coordinator._on_join_complete_async = complete_once
+    coordinator.reset_generation = reset_all
 
 
 def forget_lost(made: KafkaConsumer) -> None:
@@ -41,7 +63,7 @@ def forget_lost(made: KafkaConsumer) -> None:
     with the id of its old membership, is told that nobody knows it, and asks again as a new one,
     its old partitions and positions in hand: it is given the partitions back that it claims, and
     reads again what others have read since. Java prepares anew after such an answer
-    (`resetStateAndRejoin`); so does this.
+    (`resetStateAndRejoin`) and claims what it still holds; so does this.
     """
     coordinator = made._coordinator
     reset, complete = coordinator.reset_generation, coordinator._on_join_complete_async
@@ -49,6 +71,8 @@ def forget_lost(made: KafkaConsumer) -> None:
     def reset_and_prepare(*args: Any, **options: Any) -> None:
         reset(*args, **options)
         coordinator.rejoining = False
+        for assignor in coordinator._assignors.values():
+            assignor.member_assignment = None
 
     async def complete_afresh(*args: Any, **options: Any) -> None:
         coordinator._offset_fetch_futures.clear()

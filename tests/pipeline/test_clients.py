@@ -44,6 +44,32 @@ def test_a_member_takes_new_partitions_however_short_its_polls_are(
     admin.close()
 
 
+def test_a_join_that_ends_between_two_polls_is_taken_up(
+    kafka: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings, topic = load_settings(kafka=kafka, name="brief"), "brief"
+    with closing(KafkaAdminClient(**settings.kafka_options())) as admin:
+        admin.create_topics([NewTopic(topic, 1, 1)])
+    with closing(consumer(settings, topic)) as source, caplog.at_level("INFO", "kafka.coordinator"):
+        source.subscribe([topic])
+
+        def said(words: str) -> int:
+            return sum(record.getMessage().startswith(words) for record in caplog.records)
+
+        def waits() -> int:
+            return said("Successfully joined") - said("Cooperative rebalance complete")
+
+        def ended() -> bool:
+            task = source._coordinator._join_task
+            if task is None or (task.is_done and not waits()):
+                source.poll(timeout_ms=0)
+            return task is not None and task.is_done and waits() > 0
+
+        until(ended, "a join has ended while nobody polled", 60)
+        until(lambda: source.poll(timeout_ms=50) or source.assignment(), "it was taken up", 60)
+        assert waits() == 0
+
+
 def test_a_member_that_hears_nothing_says_so(kafka: str) -> None:
     settings, topic = load_settings(kafka=kafka, name="deaf"), "deaf"
     with closing(KafkaAdminClient(**settings.kafka_options())) as admin:
