@@ -30,7 +30,7 @@ def main() -> None:
     texts = [post.text for post in read() if post.text][:POSTS]
     predictor, preparer = Predictor.load(DEFAULT_RELEASE, "cpu"), Preparer.load(DEFAULT_RELEASE)
     encoder, tokenizer = reference()
-    half = encoder_in(fastest_dtype())
+    half = encoder_in(fastest_dtype(torch.device("cpu")))
 
     def ours() -> int:
         prepared = preparer.prepare([Item(text) for text in texts])

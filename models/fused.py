@@ -27,6 +27,11 @@ class Pooled:
     vectors: dict[str, Tensor]
     present: Tensor
 
+    def to(self, device: torch.device) -> "Pooled":
+        """The same on another device."""
+        vectors = {name: value.to(device) for name, value in self.vectors.items()}
+        return Pooled(vectors, self.present.to(device))
+
     def only(self, modality: int, rows: Tensor) -> "Pooled":
         """These rows with everything masked but one modality."""
         present = torch.zeros_like(self.present[rows])
@@ -78,7 +83,7 @@ class FusedModel(nn.Module):
             if arrays:
                 rows = list(arrays)
                 present[rows, MODALITIES.index(name)] = True
-                tensors = [torch.tensor(array, device=device) for array in arrays.values()]
+                tensors = [torch.tensor(array) for array in arrays.values()]  # the tower moves them
                 vectors[name][rows] = tower.encode(tensors).pooled.float()
         return Pooled(vectors, present.to(device))
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from models.batching import pack
-from models.device import fastest_dtype
+from models.device import available, fastest_dtype
 from models.errors import ItemError
 from models.fused import FusedModel
 from models.labels import MODALITIES, Modality
@@ -51,10 +51,9 @@ class Predictor:
         torch.set_num_threads(1)
         manifest = verify(release)
         config = read_config(release)
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        place = available(device)
         model = load_weights(config, release)
-        model.place(torch.device(device), dtype or fastest_dtype(device))
+        model.place(place, dtype or fastest_dtype(place))
         name = f"{manifest.name}@{manifest.sha256[WEIGHTS][:12]}"
         return cls(model, config.calibration, name)
 

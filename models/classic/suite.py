@@ -87,7 +87,7 @@ class Suite:
         self._find, self._report = find, report
         mark_posts(out, (split.learn, split.held, split.test))
         self._watched = split.held.take(np.arange(min(WATCHED, len(split.held))))
-        self._half = settled_dtype(out) is torch.bfloat16
+        self._half = settled_dtype(out, torch.device("cpu")) is torch.bfloat16
         self._trained: dict[str, Trained] = {}
         self._arrays: dict[tuple[str, int], list[Array | None]] = {}
 

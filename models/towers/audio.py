@@ -36,7 +36,8 @@ class AudioTower(nn.Module):
         self.dim = 2 * config.width
 
     def encode(self, batch: Sequence[Tensor]) -> TowerOutput:
-        """`batch`: spectrograms `(80, frames)`, of any lengths up to two frames a position."""
+        """`batch`: spectrograms `(80, frames)`, of any lengths up to two frames a position, on any
+        device."""
         parts = [self._stem(mel) for mel in batch]  # each (positions, width)
         lengths = [len(part) for part in parts]
         total = sum(lengths)
@@ -54,7 +55,7 @@ class AudioTower(nn.Module):
     def _stem(self, mel: Tensor) -> Tensor:
         """Two convolutions and the positions: `(80, frames)` to `(positions, width)`."""
         longest = 2 * self.embed_positions.num_embeddings
-        x = mel[None, :, :longest].to(self.conv1.weight.dtype)
+        x = mel[None, :, :longest].to(self.conv1.weight)
         frames = x.shape[-1]
         more = 0 if self.training else filler(frames)
         x = gelu(self.conv1(pad(x, (0, more))))

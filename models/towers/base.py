@@ -48,7 +48,8 @@ class Tower(Protocol):
 
 def segment_means(packed: Tensor, lengths: Sequence[int]) -> Tensor:
     """Mean of each segment of `(total, dim)`: `(batch, dim)`."""
-    sizes = torch.tensor(lengths, device=packed.device)
-    index = torch.repeat_interleave(torch.arange(len(lengths), device=packed.device), sizes)
-    sums = packed.new_zeros(len(lengths), packed.shape[1]).index_add(0, index, packed)
-    return sums / sizes[:, None]
+    sizes = torch.tensor(lengths)
+    index = torch.repeat_interleave(torch.arange(len(lengths)), sizes)
+    sums = packed.new_zeros(len(lengths), packed.shape[1])
+    sums = sums.index_add(0, index.to(packed.device, non_blocking=True), packed)
+    return sums / sizes.to(packed.device, non_blocking=True)[:, None]

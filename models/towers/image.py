@@ -1,8 +1,8 @@
 """The image tower: EfficientNet-Lite0 without its classifier.
 
 EfficientNet: Tan & Le 2019, arXiv:1905.11946. The Lite family drops squeeze-and-excitation and
-uses ReLU6, which keeps it fast on processors. Batch norms stay in evaluation mode: their
-statistics are ImageNet's, the small corpora here would only blur them.
+uses ReLU6, which keeps it fast on processors. Batch norms stay in evaluation mode, with the
+statistics of ImageNet, unless a recipe says otherwise.
 """
 
 from collections.abc import Sequence
@@ -35,6 +35,7 @@ class ImageTower(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.learns_statistics = False
         self.stem = Conv(3, STEM, 3, stride=2)
         blocks: list[Block] = []
         channels = STEM
@@ -46,9 +47,10 @@ class ImageTower(nn.Module):
         self.head = Conv(channels, HEAD, 1)
 
     def encode(self, batch: Sequence[Tensor]) -> TowerOutput:
-        """`batch`: uint8 pixels `(size, size, 3)` a picture, all of one size."""
+        """`batch`: uint8 pixels `(size, size, 3)` a picture, all of one size, on any one device."""
         more = 0 if self.training else filler(len(batch), least=1)
         pixels = torch.stack([*batch, *[batch[0]] * more])
+        pixels = pixels.to(self.stem.conv.weight.device, non_blocking=True)
         cells = self.cells(pixels)[: len(batch)]
         lengths = [cells.shape[1]] * len(batch)
         return TowerOutput(cells.mean(dim=1), cells.flatten(0, 1), lengths)
@@ -65,9 +67,9 @@ class ImageTower(nn.Module):
         return cells
 
     def train(self, mode: bool = True) -> "ImageTower":
-        """As usual, but batch norms keep their stored statistics."""
+        """As usual, but batch norms keep their stored statistics, unless those are to be learnt."""
         super().train(mode)
-        for module in self.modules():
+        for module in () if self.learns_statistics else self.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
         return self

@@ -93,12 +93,14 @@ class TextTower(nn.Module):
         return tower
 
     def encode(self, batch: Sequence[Tensor]) -> TowerOutput:
-        """`batch`: int token ids `(tokens,)` an item, markers included."""
+        """`batch`: int token ids `(tokens,)` an item, markers included, on any one device."""
+        device = self.encoder.embeddings.get_parameter("word_embeddings.weight").device
         lengths = [len(ids) for ids in batch]
         total = sum(lengths)
         more = 0 if self.training else filler(total)  # tokens, a segment each
         ids = torch.cat([*batch, batch[0].new_zeros(more)]).long()  # (total + more,)
-        places = [torch.arange(n, device=ids.device) for n in lengths]
-        positions = torch.cat([*places, ids.new_zeros(more)])
+        ids = ids.to(device, non_blocking=True)
+        places = torch.cat([*map(torch.arange, lengths), torch.zeros(more, dtype=torch.long)])
+        positions = places.to(device, non_blocking=True)
         states = self.encoder(ids, positions, lengths + [1] * more)[:total]  # (total, dim)
         return TowerOutput(segment_means(states.float(), lengths), states, lengths)

@@ -27,29 +27,31 @@ from models.training.card import describe
 from models.training.data import split_train
 from models.training.features import Features, compute_features
 from models.training.fusion_stage import FusionTask, composites, distracted, own_samples
+from models.training.job import Job
 from models.training.loop import optimise
 from models.training.progress import Report
-from models.training.recipe import Recipe, RecipeError, find_start
+from models.training.recipe import Recipe, RecipeError
 from models.weights import save_weights
 
 HELD_ROWS = 1500  # held-out rows of a corpus that calibration looks at
 HELD_COMPOSITES = 3000
 
 
-def train_fusion(plan: Recipe, data: Path, out: Path, report: Report) -> Path:
-    """Train the fusion on the finished towers in `out` and write `out/release`."""
+def train_fusion(job: Job) -> Path:
+    """Train the fusion on the finished towers of the run and write its `release`."""
+    plan, data, out = job.plan, job.data, job.out
     release = out / "release"
     release.mkdir(exist_ok=True)
-    model = build(plan, data, out, release)
-    model.place(torch.device("cpu"), settled_dtype(out))
+    model = build(job, release)
+    model.place(job.device, settled_dtype(out, job.device))
     preparer = Preparer(read_tokenizer(release), read_config(release))
     learnt, held = fusion_rows(plan, data)
     kept = out / "fusion"
-    learnt_features = _features(learnt, model, preparer, report, kept / "features.safetensors")
-    held_features = _features(held, model, preparer, report, kept / "held-out.safetensors")
+    learnt_features = _features(learnt, model, preparer, job.report, kept / "features.safetensors")
+    held_features = _features(held, model, preparer, job.report, kept / "held-out.safetensors")
     torch.manual_seed(plan.seed)
     task = FusionTask(model.fusion, learnt, learnt_features, plan.fusion, plan.seed)
-    if not optimise(task, plan.fusion.fit, out / "fusion", stage="fusion", report=report):
+    if not optimise(task, plan.fusion.fit, out / "fusion", stage="fusion", report=job.report):
         return release
     save_model(plan, out, model, release)
     joined = composites(held, held_features, HELD_COMPOSITES, plan.seed)
@@ -66,9 +68,10 @@ def train_fusion(plan: Recipe, data: Path, out: Path, report: Report) -> Path:
     return release
 
 
-def build(plan: Recipe, data: Path, out: Path, release: Path) -> FusedModel:
-    """The model with the towers of `out` in it, its tokenizer and a first config in `release`."""
-    start = Path(find_start(plan.text.start, data, out))
+def build(job: Job, release: Path) -> FusedModel:
+    """The model with the towers of the run, its tokenizer and a first config in `release`."""
+    plan = job.plan
+    start = Path(job.start(plan.text.start))
     shutil.copyfile(start / "tokenizer.json", release / "tokenizer.json")
     text = TextTower.start_from(str(start), plan.text.layers)
     config = shape(plan, text)
@@ -76,7 +79,7 @@ def build(plan: Recipe, data: Path, out: Path, release: Path) -> FusedModel:
     torch.manual_seed(plan.seed)
     model = FusedModel(config)
     for name in model.towers:
-        path = out / name / "tower.safetensors"
+        path = job.out / name / "tower.safetensors"
         if not path.is_file():
             raise RecipeError(f"{path} is missing: train the {name} tower first")
         getattr(model, name).load_state_dict(load_file(path))

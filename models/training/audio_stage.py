@@ -28,7 +28,8 @@ class AudioTask:
         self, tower: AudioTower, rows: Rows, frames_per_batch: int, seed: int, half: bool
     ) -> None:
         self.tower = tower
-        self.probe = Probe(tower, tower.dim)
+        self.device = next(tower.parameters()).device
+        self.probe = Probe(tower, tower.dim).to(self.device)
         self.module: nn.Module = self.probe
         self.rows = rows
         self.samples = [_samples(data) for data in rows.audios]
@@ -67,7 +68,7 @@ class AudioTask:
         for i in batch:
             varied = vary_sound(self.samples[i], generator)
             mels.append(torch.from_numpy(mask_spectrogram(log_mel(varied), generator)))
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._half):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
             pooled = self.tower.encode([mel.float() for mel in mels]).pooled
         emotions, polarity = self.probe.logits(pooled)
         return masked_loss(emotions, polarity, self.rows.take(batch), EXCLUSIVE).mean()

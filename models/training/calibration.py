@@ -72,9 +72,9 @@ def calibrate(
 @torch.inference_mode()
 def logits(fusion: Fusion, features: Features, samples: Samples) -> tuple[Floats, Floats]:
     """Emotion `(samples, 7)` and polarity `(samples, 3)` logits."""
-    pooled = features.gather(samples[:, :3])
+    pooled = features.gather(samples[:, :3]).to(fusion.summary.device)
     emotions, polarity = fusion(pooled.vectors, pooled.present)
-    return emotions.numpy(), polarity.numpy()
+    return emotions.cpu().numpy(), polarity.cpu().numpy()
 
 
 def temperature(emotions: Floats, polarity: Floats, rows: Rows) -> Temperature:
@@ -119,14 +119,15 @@ def likeliest(loss: Callable[[float], Losses], rows: Rows, chosen: Bools) -> flo
 
 
 def thresholds(probabilities: Floats, rows: Rows, corpora: list[str]) -> dict[str, float]:
-    """For each emotion the threshold with the best F1 on average over `corpora`.
+    """For each emotion the threshold with the best F1 on average over `corpora`, each counting by
+    its positives: the curve of a few is luck.
 
     F1 is the mean of what is observed and of what calibrated probabilities let expect (Lipton et
     al. 2014): the former alone follows the luck of a few dozen positives.
     """
     chosen: dict[str, float] = {}
     for column, name in enumerate(EMOTIONS):
-        curves = []
+        curves, positives = [], []
         for corpus in corpora:
             here = (rows.corpus == corpus) & ~np.isnan(rows.emotions[:, column])
             actual = rows.emotions[here, column] > 0.5
@@ -134,7 +135,9 @@ def thresholds(probabilities: Floats, rows: Rows, corpora: list[str]) -> dict[st
                 p = probabilities[here, column]
                 passed = [p >= threshold for threshold in THRESHOLDS]
                 curves.append([f1(each, actual) + expected_f1(p, each) for each in passed])
-        mean = np.mean(curves, axis=0) if curves else -np.abs(THRESHOLDS - 0.5)
+                positives.append(int(actual.sum()))
+        near_half = -np.abs(THRESHOLDS - 0.5)
+        mean = np.average(curves, axis=0, weights=positives) if curves else near_half
         padded = np.pad(mean, SMOOTHED // 2, mode="edge")
         smooth = np.convolve(padded, np.ones(SMOOTHED) / SMOOTHED, mode="valid")
         chosen[name] = round(float(THRESHOLDS[int(smooth.argmax())]), 4)

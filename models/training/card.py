@@ -64,7 +64,7 @@ def describe(release: Path, plan: Recipe, data: Path, run: Path) -> None:
         _failures(outcomes),
         _data(plan),
         _limits(plan),
-        _costs(costs(run)),
+        _costs(costs(run), plan.notes),
         _commands(plan),
     ]
     (release / "card.md").write_text("\n".join(filter(None, parts)), encoding="utf-8")
@@ -73,9 +73,11 @@ def describe(release: Path, plan: Recipe, data: Path, run: Path) -> None:
 
 def _head(plan: Recipe, model: FusedModel) -> str:
     text = f"a text transformer started from {plan.text.start} ({len(plan.text.layers)} layers)"
+    if plan.text.average:
+        text += f", the mean of {' and '.join(plan.text.average)}"
     if plan.text.teachers:
-        names = " and ".join(teacher.release for teacher in plan.text.teachers)
-        text += f" and taught by {names} beside the labels"
+        teachers = [teacher.release.removesuffix("/release") for teacher in plan.text.teachers]
+        text += f", taught by {', '.join(teachers)} beside the labels"
     parts = [text]
     limits = [f"{plan.text.max_tokens} tokens of text"]
     reads = ["text"]
@@ -228,7 +230,7 @@ def _limits(plan: Recipe) -> str:
     return "## Limits\n\n" + "".join((*parts, ALWAYS))
 
 
-def _costs(spent: dict[str, Cost]) -> str:
+def _costs(spent: dict[str, Cost], notes: Sequence[str]) -> str:
     if not spent:
         return ""
     lines = [
@@ -249,6 +251,7 @@ def _costs(spent: dict[str, Cost]) -> str:
         f"{energy:.3f} kWh, and at {GRID} kg CO2e a kWh {1000 * energy * GRID:.0f} g CO2e: both",
         "rates are assumed, for a server's core with its memory and cooling, on a mean grid.",
         "Earlier trials and the starting checkpoints are not in it.",
+        *notes,
     ]
     return "\n".join(lines) + "\n"
 
@@ -256,8 +259,8 @@ def _costs(spent: dict[str, Cost]) -> str:
 def _commands(plan: Recipe) -> str:
     return f"""## Again
 
-    weathervane train --recipe recipes/{plan.name}.toml --data DATA --out RUN
-    python -m models.training.card recipes/{plan.name}.toml DATA RUN
+    weathervane train --recipe recipes/{plan.name}.toml --data DATA --out RUNS/{plan.name}
+    python -m models.training.card recipes/{plan.name}.toml DATA RUNS/{plan.name}
     WEATHERVANE_RELEASE={plan.name} weathervane evaluate --data DATA
     python -m models.behaviour {plan.name}
 """

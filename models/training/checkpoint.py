@@ -30,6 +30,8 @@ def save(
         for moment in MOMENTS if parameter in optimiser.state else ():
             tensors[f"adam/{index}/{moment}"] = optimiser.state[parameter][moment]
     tensors["random"] = torch.get_rng_state()
+    if average[0].is_cuda:
+        tensors["random-cuda"] = torch.cuda.get_rng_state(average[0].device)
     write_whole(tensors, path, {"step": str(step)})
 
 
@@ -67,9 +69,12 @@ def load(
         for index, parameter in enumerate(_parameters(optimiser)):
             if f"adam/{index}/step" in keys:
                 optimiser.state[parameter] = {
-                    moment: file.get_tensor(f"adam/{index}/{moment}") for moment in MOMENTS
+                    moment: file.get_tensor(f"adam/{index}/{moment}").to(parameter.device)
+                    for moment in MOMENTS
                 }
         torch.set_rng_state(file.get_tensor("random"))
+        if average[0].is_cuda and "random-cuda" in keys:
+            torch.cuda.set_rng_state(file.get_tensor("random-cuda"), average[0].device)
         return int(file.metadata()["step"])
 
 

@@ -47,6 +47,17 @@ def split_train(
     return join(learnt), join(held)
 
 
+def plain_texts(data: Path, corpora: Sequence[str], dev: Sequence[str]) -> list[str]:
+    """The texts of these train splits, each once, none that stands in a `dev` split."""
+    seen = _dev_texts(data, dev)
+    found: dict[str, str] = {}
+    for name in corpora:
+        for text in read_texts(data, name, "train"):
+            if text and normalise(text) not in seen:
+                found.setdefault(normalise(text), text)
+    return list(found.values())
+
+
 def _side(rows: Rows, index: int) -> float:
     """A number in [0, 1) that is the same for all rows of a group."""
     text = rows.texts[index]

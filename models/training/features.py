@@ -77,11 +77,11 @@ def compute_features(rows: Rows, model: FusedModel, preparer: Preparer) -> Itera
         for batch in pack([item.cost for item in prepared], BUDGET):
             pooled = model.pool([prepared[i] for i in batch])
             for name in model.towers:
-                found = pooled.present[:, MODALITIES.index(name)]
+                found = pooled.present[:, MODALITIES.index(name)].cpu()
                 first = sum(len(tensor) for tensor in parts[name])
                 indices = np.array(batch)[found.numpy()] + start
                 place[name][indices] = first + np.arange(len(indices))
-                parts[name].append(pooled.vectors[name][found].half())
+                parts[name].append(pooled.vectors[name][found].half().cpu())
         yield part.stop
     vectors = {name: torch.cat(tensors) for name, tensors in parts.items()}
     for kind, tensor in vectors.items():

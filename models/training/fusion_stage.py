@@ -15,7 +15,8 @@ from models.training.losses import masked_loss
 from models.training.recipe import Fit, FusionRecipe
 
 NOTHING = 0.01  # share of samples with every modality dropped, from which the prior is learnt
-VOICES = 0.5  # share of the distracted texts that come with a voice, alone or with a picture
+FACES = 0.5  # share of the distracted texts' pictures that are faces instead of those of posts
+VOICES = 0.7  # share of the distracted texts that come with a voice, alone or with a picture
 EXCLUSIVE = 0.2
 TEXT = MODALITIES.index("text")
 # Which modalities a composite joins, as columns of MODALITIES.
@@ -42,6 +43,7 @@ class FusionTask:
         self.bound = np.arange(len(self.samples)) >= len(own) + len(extra)
         self._recipe = recipe
         self._seed = seed
+        self._device = fusion.summary.device
 
     def groups(self, fit: Fit) -> list[dict[str, Any]]:
         """One rate for all: everything is new."""
@@ -59,7 +61,7 @@ class FusionTask:
         chosen = self.samples[batch]
         share = self._recipe.modality_dropout
         dropped = drop_modalities(chosen[:, :3], self.bound[batch], share, generator)
-        pooled = self.features.gather(dropped)
+        pooled = self.features.gather(dropped).to(self._device)
         emotions, polarity = self.module(pooled.vectors, pooled.present)
         return masked_loss(emotions, polarity, self.rows.take(chosen[:, 3]), EXCLUSIVE).mean()
 
@@ -98,7 +100,7 @@ def composites(rows: Rows, features: Features, count: int, seed: int) -> Samples
 
 
 def distracted(rows: Rows, features: Features, count: int, seed: int) -> Samples:
-    """Texts that stand alone, joined with any picture of a post, any voice or both.
+    """Texts that stand alone, joined with any picture of a post or any face, any voice or both.
 
     The label is the text's: the fusion learns that the rest may have nothing to say. Empty where
     there are no such pictures.
@@ -107,12 +109,16 @@ def distracted(rows: Rows, features: Features, count: int, seed: int) -> Samples
     has = {name: features.place[name] >= 0 for name in MODALITIES}
     texts = np.flatnonzero(has["text"] & ~has["image"] & ~has["audio"])
     pictures = np.flatnonzero(has["text"] & has["image"])
+    faces = np.flatnonzero(has["image"] & ~has["text"])
     voices = np.flatnonzero(has["audio"])
     if not len(texts) or not len(pictures):
         return np.empty((0, 4), np.int64)
     samples = np.full((count, 4), -1, np.int64)
     samples[:, 0] = samples[:, 3] = generator.choice(texts, count)
     samples[:, 1] = generator.choice(pictures, count)
+    if len(faces):
+        shown = generator.random(count) < FACES
+        samples[shown, 1] = generator.choice(faces, int(shown.sum()))
     if len(voices):
         spoken = generator.random(count) < VOICES
         samples[spoken, 2] = generator.choice(voices, int(spoken.sum()))

@@ -3,15 +3,13 @@
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from models.corpora import Rows
-from models.preprocess.augment import margin, vary_picture
-from models.preprocess.image import decode
 from models.towers.image import ImageTower
 from models.training.loop import Indices
 from models.training.losses import masked_loss
+from models.training.pictures import Ahead, Pictures
 from models.training.probe import Probe
 from models.training.recipe import Fit, ImageRecipe
 
@@ -24,13 +22,17 @@ class ImageTask:
 
     def __init__(self, tower: ImageTower, rows: Rows, recipe: ImageRecipe, seed: int) -> None:
         self.tower = tower
-        self.probe = Probe(tower, tower.dim)
+        tower.learns_statistics = recipe.statistics == "learnt"
+        self.device = next(tower.parameters()).device
+        self.probe = Probe(tower, tower.dim).to(self.device)
         self.module: nn.Module = self.probe
         self.rows = rows
         self._recipe = recipe
         self._per_batch = recipe.rows_per_batch
         steps = round(recipe.fit.epochs * max(1, len(rows) // self._per_batch))
-        self._small_steps = round(steps * recipe.small_share)
+        small_steps = round(steps * recipe.small_share)
+        self._pictures = Pictures(rows.images, recipe.size, recipe.small, small_steps, seed)
+        self._ahead = Ahead(self._pictures, self.batches) if self.device.type == "cuda" else None
         self._seed = seed
         first = [tower.stem, *tower.blocks[: max(0, recipe.frozen)]] if recipe.frozen >= 0 else []
         for part in first:
@@ -52,14 +54,9 @@ class ImageTask:
 
     def loss(self, batch: Indices, step: int) -> Tensor:
         """Mean over the batch, each picture varied anew."""
-        generator = np.random.default_rng([self._seed, 1, step])
-        size = self._recipe.small if step < self._small_steps else self._recipe.size
-        pixels = []
-        for i in batch:
-            data = self.rows.images[i]
-            if data is None:
-                raise ValueError(f"row {i} of {self.rows.corpus[i]} has no image")
-            picture = decode(data, size + margin(size))
-            pixels.append(torch.from_numpy(vary_picture(picture, size, generator)))
-        emotions, polarity = self.probe.logits(self.tower.encode(pixels).pooled)
+        if self._ahead is not None and self.module.training:
+            pixels = self._ahead.take(step)
+        else:
+            pixels = self._pictures[step, batch]
+        emotions, polarity = self.probe.logits(self.tower.encode(list(pixels)).pooled)
         return masked_loss(emotions, polarity, self.rows.take(batch), EXCLUSIVE).mean()

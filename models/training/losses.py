@@ -19,7 +19,8 @@ def masked_loss(emotions: Tensor, polarity: Tensor, rows: Rows, exclusive: float
     `exclusive` weighs a cross-entropy over the annotated emotions of rows whose labels sum to
     one (a single label, or shares of raters), which sharpens the order of the logits.
     """
-    wanted = torch.from_numpy(rows.emotions)
+    device = emotions.device
+    wanted = torch.from_numpy(rows.emotions).to(device)
     known = ~wanted.isnan()
     each = binary_cross_entropy_with_logits(emotions.float(), wanted.nan_to_num(), reduction="none")
     loss = (each * known).sum(dim=1) / LABELS
@@ -28,10 +29,10 @@ def masked_loss(emotions: Tensor, polarity: Tensor, rows: Rows, exclusive: float
         single = (shares.sum(dim=1) - 1).abs() < 1e-3
         order = log_softmax(emotions.float().masked_fill(~known, -1e4), dim=1)
         loss = loss - exclusive * single * (shares * order).sum(dim=1)
-    target = torch.from_numpy(rows.polarity)
+    target = torch.from_numpy(rows.polarity).to(device)
     cross = -(target.nan_to_num() * log_softmax(polarity.float(), dim=1)).sum(dim=1)
-    loss = loss + cross * torch.from_numpy(rows.polarity_weight) * 0.5
-    return loss * torch.from_numpy(rows.weight)
+    loss = loss + cross * torch.from_numpy(rows.polarity_weight).to(device) * 0.5
+    return loss * torch.from_numpy(rows.weight).to(device)
 
 
 class FineLabels:
@@ -57,12 +58,14 @@ class FineLabels:
 
     def loss(self, logits: Tensor, rows: Rows) -> Tensor:
         """Binary cross-entropy averaged over each row's labels, `(batch,)`, of `(batch, fine)`."""
-        wanted, known = torch.zeros_like(logits), torch.zeros_like(logits, dtype=torch.bool)
+        wanted, known = torch.zeros(logits.shape), torch.zeros(logits.shape, dtype=torch.bool)
         for index, name in enumerate(map(str, rows.corpus)):
             if name in self._of_corpus:
                 known[index] = self._of_corpus[name]
                 places = [self._place[name, label] for label in rows.labels[index]]
                 wanted[index, places] = 1.0
-        each = binary_cross_entropy_with_logits(logits.float(), wanted, reduction="none") * known
-        mean: Tensor = each.sum(dim=1) / known.sum(dim=1).clamp(min=1)
-        return mean * torch.from_numpy(rows.weight)
+        shares = known / known.sum(dim=1, keepdim=True).clamp(min=1)
+        shares = shares * torch.from_numpy(rows.weight)[:, None]
+        wanted, shares = wanted.to(logits.device), shares.to(logits.device)
+        each = binary_cross_entropy_with_logits(logits.float(), wanted, reduction="none")
+        return (each * shares).sum(dim=1)

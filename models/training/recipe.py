@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -52,9 +52,20 @@ class Teacher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     corpora: list[str]
 
 
+class Reading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Texts, of the train splits of these `corpora`, on which the tower guesses masked tokens
+    before it learns any label."""
+
+    corpora: list[str]
+    tokens_per_batch: int = 8192
+    fit: Fit = Fit(epochs=4.0, rate=5e-4, average=0.99)
+
+
 class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`start`: folder or hub name of a BERT-shaped checkpoint; `layers`: which of its layers;
-    `tower`: a file with a whole tower of that shape, to go on from; `auxiliary`: corpora whose own,
+    `tower`: a file with a whole tower of that shape, to go on from; `average`: finished runs beside
+    this one whose text towers' mean is this tower, instead of training (Wortsman et al. 2022,
+    arXiv:2203.05482); `reading`: what comes before the labels; `auxiliary`: corpora whose own,
     finer labels are learnt as well, by a head that is thrown away; `exclusive`: weight of the
     cross-entropy over rows with one label; `taught`: weight of what `teachers` say, the labels have
     the rest."""
@@ -63,6 +74,8 @@ class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     layers: list[int]
     corpora: list[Corpus]
     tower: str = ""
+    average: list[str] = []
+    reading: Reading | None = None
     auxiliary: list[str] = []
     teachers: list[Teacher] = []
     taught: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.7
@@ -71,10 +84,17 @@ class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tokens_per_batch: int = 1536
     fit: Fit = Fit()
 
+    @property
+    def before(self) -> list[str]:
+        """Names of the runs that come first, in their order."""
+        taught = [teacher.release.split("/")[0] for teacher in self.teachers]
+        return [*dict.fromkeys([*taught, *self.average])]
+
 
 class ImageRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`start`: a file of EfficientNet-Lite0 weights, or nothing for random ones; `frozen`: how many
     of the first blocks stay as they are, with the stem; less than 0 trains the stem as well.
+    `statistics`: of the batch norms, as they are or learnt from these pictures.
 
     The first `small_share` of the steps see pictures of `small` pixels a side instead of `size`,
     at a fraction of the cost (Tan and Le 2021, progressive learning)."""
@@ -82,6 +102,7 @@ class ImageRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     corpora: list[Corpus]
     start: str = ""
     frozen: int = 3
+    statistics: Literal["kept", "learnt"] = "kept"
     size: int = 128
     small: int = 72
     small_share: float = 0.0
@@ -120,8 +141,9 @@ class FusionRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole run. Without `image` or `audio` the model has no such tower. `dev`: corpora whose
-    dev split is scored; `licences`: of each corpus, for the model card, in words; `threads`: of
-    torch; `held_out`: share of train kept for calibration."""
+    dev split is scored; `licences`: of each corpus, for the model card, in words; `notes`: lines
+    for it that the run cannot know; `threads`: of torch; `held_out`: share of train kept for
+    calibration."""
 
     name: str
     text: TextRecipe
@@ -130,6 +152,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     image: ImageRecipe | None = None
     audio: AudioRecipe | None = None
     licences: dict[str, str] = {}
+    notes: list[str] = []
     seed: int = 7
     threads: int = 1
     held_out: float = 0.05
@@ -139,13 +162,40 @@ Kind = TypeVar("Kind")
 
 
 def read_toml(path: Path, kind: type[Kind]) -> Kind:
-    """Read and check a recipe of any kind. Raises RecipeError with the field at fault."""
+    """Read and check a recipe of any kind. Raises RecipeError with the field at fault.
+
+    A recipe with `extends`, a path from its own folder, changes what that one says: table by
+    table, lists and values as a whole.
+    """
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=kind)
+        return msgspec.convert(_tables(path, []), type=kind)
+    except msgspec.ValidationError as error:
+        raise RecipeError(f"{path}: {error}") from error
+
+
+def _tables(path: Path, above: list[Path]) -> dict[str, Any]:
+    if path.resolve() in above:
+        raise RecipeError(f"{path} extends itself")
+    try:
+        found = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
         raise RecipeError(f"{path} cannot be read: {error.strerror}") from error
-    except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: {error}") from error
+    base = found.pop("extends", None)
+    if base is None:
+        return found
+    if not isinstance(base, str):
+        raise RecipeError(f"{path}: `extends` is to be the path of a recipe")
+    return _merged(_tables(path.parent / base, [*above, path.resolve()]), found)
+
+
+def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    found = dict(base)
+    for key, value in change.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        found[key] = _merged(base[key], value) if both else value
+    return found
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -5,7 +5,7 @@ OUT/release                      the release: weights, calibration, scores, card
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -13,9 +13,9 @@ import msgspec
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 
-from models.device import settled_dtype
+from models.device import available, settled_dtype
 from models.release import AudioConfig
 from models.towers.audio import AudioTower
 from models.towers.audio import start_from as audio_start
@@ -25,12 +25,15 @@ from models.towers.text import TextTower
 from models.training.assemble import train_fusion
 from models.training.audio_stage import AudioTask
 from models.training.checkpoint import write_whole
-from models.training.data import split_train
+from models.training.data import plain_texts, split_train
 from models.training.image_stage import ImageTask
+from models.training.job import Job
+from models.training.licences import refuse_narrower
 from models.training.loop import Task, optimise
+from models.training.masked_stage import MaskedTask
 from models.training.patience import optimise_patiently
 from models.training.progress import Report, print_scores, reporter
-from models.training.recipe import AudioRecipe, Fit, Recipe, RecipeError, find_start, read_recipe
+from models.training.recipe import AudioRecipe, Fit, Reading, Recipe, RecipeError, read_recipe
 from models.training.steplog import StepLog
 from models.training.teachers import learn
 from models.training.text_stage import TextTask
@@ -47,13 +50,17 @@ def train(
     *,
     stages: Sequence[str] = STAGES,
     report: Report | None = None,
+    device: str = "auto",
 ) -> Path:
     """Train what `recipe` says on the corpora in `data`; return the release folder in `out`.
 
     With `resume` a run that was stopped goes on from its last checkpoint; without it a folder
     that already holds a run is refused. `stages` picks some of `STAGES`, so that towers can be
-    trained by several processes; one that the recipe does not have is left out. Without a
-    `report` of the caller's, progress goes to stderr and the scores on dev to stdout.
+    trained by several processes; one that the recipe does not have is left out. Runs that teach the
+    text tower or are averaged into it come first, where they are not done and their recipe lies
+    beside this one or in `towers/` there. Without a
+    `report` of the caller's, progress goes to stderr and the scores on dev to stdout. `device`:
+    "cpu", "cuda", or "auto" for the latter where there is one, in bfloat16.
 
     Raises RecipeError, DataError and ReleaseError.
     """
@@ -64,87 +71,135 @@ def train(
     plan = read_recipe(recipe)
     if not resume and any((out / stage).exists() for stage in stages):
         raise RecipeError(f"{out} already holds a run: resume it, or name another folder")
+    if "text" in stages:
+        for name, before in _unfinished(plan, recipe, out):
+            train(before, data, out.parent / name, True, report=report, device=device)
     torch.set_num_threads(plan.threads)
     if report is not None:
-        return _run(plan, data, out, stages, StepLog(out, report))
+        return _run(Job(plan, data, out, available(device), StepLog(out, report)), stages)
     with reporter() as lines:
-        release = _run(plan, data, out, stages, StepLog(out, lines))
+        release = _run(Job(plan, data, out, available(device), StepLog(out, lines)), stages)
     if "fusion" in stages:
         print_scores(json.loads((release / "scores.json").read_bytes()))
     return release
 
 
-def _run(plan: Recipe, data: Path, out: Path, stages: Sequence[str], report: Report) -> Path:
+def _unfinished(plan: Recipe, recipe: Path, out: Path) -> Iterator[tuple[str, Path]]:
+    """The runs that come before, by name, with the recipe of each, where there is one."""
+    for name in plan.text.before:
+        places = [recipe.with_name(f"{name}.toml"), recipe.parent / "towers" / f"{name}.toml"]
+        found = [place for place in places if place.is_file() and name != plan.name]
+        if found and not (out.parent / name / "release" / "manifest.json").is_file():
+            yield name, found[0]
+
+
+def _run(job: Job, stages: Sequence[str]) -> Path:
     trainers = dict(zip(STAGES, (train_text, train_image, train_audio, train_fusion), strict=True))
     for stage in stages:
-        if getattr(plan, stage) is None:
+        if getattr(job.plan, stage) is None:
             continue
-        (out / stage).mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(plan.seed)
-        if not (out / stage / "tower.safetensors").is_file():
-            trainers[stage](plan, data, out, report)
-    return out / "release"
+        (job.out / stage).mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(job.plan.seed)
+        if not (job.out / stage / "tower.safetensors").is_file():
+            trainers[stage](job)
+    return job.out / "release"
 
 
-def train_text(plan: Recipe, data: Path, out: Path, report: Report) -> None:
-    """Train the text tower into `out/text/tower.safetensors`."""
-    start = find_start(plan.text.start, data, out)
-    tower = TextTower.start_from(start, plan.text.layers)
-    if plan.text.tower:
-        tower.load_state_dict(load_file(find_start(plan.text.tower, data, out)))
+def train_text(job: Job) -> None:
+    """Train the text tower into `text/tower.safetensors`."""
+    plan, recipe = job.plan, job.plan.text
+    if recipe.average:
+        write_whole(mean_tower(job), job.out / "text" / "tower.safetensors")
+        return
+    start = job.start(recipe.start)
+    tower = TextTower.start_from(start, recipe.layers)
+    if recipe.tower:
+        tower.load_state_dict(load_file(job.start(recipe.tower)))
+    tower.to(job.device)
+    half = settled_dtype(job.out, job.device) is torch.bfloat16
     tokenizer = Tokenizer.from_file(str(Path(start) / "tokenizer.json"))
-    tokenizer.enable_truncation(plan.text.max_tokens)
+    tokenizer.enable_truncation(recipe.max_tokens)
     tokenizer.no_padding()
-    recipe = plan.text
+    if recipe.reading:
+        read_texts_first(job, tower, tokenizer, recipe.reading, half)
     rows, held = split_train(
-        data,
+        job.data,
         recipe.corpora,
         plan.dev,
         plan.held_out,
         plan.seed,
         auxiliary=recipe.auxiliary,
     )
-    half = settled_dtype(out) is torch.bfloat16
-    lessons = learn(plan, rows, out, report) if recipe.teachers else None
+    lessons = learn(job, rows) if recipe.teachers else None
     task = TextTask(tower, tokenizer, rows, recipe, seed=plan.seed, half=half, lessons=lessons)
     judge = None
     if recipe.fit.patience:
         plain = msgspec.structs.replace(recipe, auxiliary=[])
         judge = TextTask(tower, tokenizer, held, plain, seed=plan.seed, half=half)
         judge.probe = judge.module = task.probe
-    finish(task, tower, recipe.fit, judge, stage="text", out=out, report=report)
+    finish(job, task, tower, recipe.fit, judge, stage="text")
 
 
-def train_image(plan: Recipe, data: Path, out: Path, report: Report) -> None:
-    """Train the image tower into `out/image/tower.safetensors`."""
-    recipe = needed(plan.image, "image")
-    tower = image_start(find_start(recipe.start, data, out)) if recipe.start else ImageTower()
-    rows, held = split_train(data, recipe.corpora, plan.dev, plan.held_out, plan.seed)
+def mean_tower(job: Job) -> dict[str, Tensor]:
+    """The mean of the text towers of other runs. Raises RecipeError where one is not finished."""
+    runs = {name: job.out.parent / name for name in job.plan.text.average}
+    paths = [run / "text" / "tower.safetensors" for run in runs.values()]
+    for path in paths:
+        if not path.is_file():
+            raise RecipeError(f"{path} is missing: train that recipe first")
+    for name, run in runs.items():
+        refuse_narrower(job.plan, f"the run {name}", run / "release")
+    towers = [load_file(path) for path in paths]
+    shapes = [{name: value.shape for name, value in tower.items()} for tower in towers]
+    if any(shape != shapes[0] for shape in shapes):
+        raise RecipeError(f"{', '.join(job.plan.text.average)} have no towers of one shape")
+    return {name: torch.stack([tower[name] for tower in towers]).mean(dim=0) for name in towers[0]}
+
+
+def read_texts_first(
+    job: Job, tower: TextTower, tokenizer: Tokenizer, recipe: Reading, half: bool
+) -> None:
+    """Guess masked tokens, with the result in `tower` and in `text/reading/tower.safetensors`."""
+    folder = job.out / "text" / "reading"
+    folder.mkdir(exist_ok=True)
+    done = folder / "tower.safetensors"
+    if not done.is_file():
+        texts = plain_texts(job.data, recipe.corpora, job.plan.dev)
+        task = MaskedTask(tower, tokenizer, texts, recipe, seed=job.plan.seed, half=half)
+        optimise(task, recipe.fit, folder, stage="reading", report=job.report)
+        write_whole(tower.state_dict(), done)
+    tower.load_state_dict(load_file(done))
+    torch.manual_seed(job.plan.seed)
+
+
+def train_image(job: Job) -> None:
+    """Train the image tower into `image/tower.safetensors`."""
+    plan, recipe = job.plan, needed(job.plan.image, "image")
+    tower = image_start(job.start(recipe.start)) if recipe.start else ImageTower()
+    tower.to(job.device)
+    rows, held = split_train(job.data, recipe.corpora, plan.dev, plan.held_out, plan.seed)
     task = ImageTask(tower, rows, recipe, plan.seed)
     judge = None
     if recipe.fit.patience:
         judge = ImageTask(tower, held, recipe, plan.seed)
         judge.probe = judge.module = task.probe
-    finish(task, tower, recipe.fit, judge, stage="image", out=out, report=report)
+    finish(job, task, tower, recipe.fit, judge, stage="image")
 
 
-def train_audio(plan: Recipe, data: Path, out: Path, report: Report) -> None:
-    """Train the audio tower into `out/audio/tower.safetensors`."""
-    recipe = needed(plan.audio, "audio")
+def train_audio(job: Job) -> None:
+    """Train the audio tower into `audio/tower.safetensors`."""
+    plan, recipe = job.plan, needed(job.plan.audio, "audio")
     config = audio_config(recipe)
-    tower = (
-        audio_start(find_start(recipe.start, data, out), config)
-        if recipe.start
-        else AudioTower(config)
-    )
-    rows, held = split_train(data, recipe.corpora, plan.dev, plan.held_out, plan.seed)
-    half = settled_dtype(out) is torch.bfloat16
+    tower = audio_start(job.start(recipe.start), config) if recipe.start else AudioTower(config)
+    tower.to(job.device)
+    rows, held = split_train(job.data, recipe.corpora, plan.dev, plan.held_out, plan.seed)
+    half = settled_dtype(job.out, job.device) is torch.bfloat16
     task = AudioTask(tower, rows, recipe.frames_per_batch, plan.seed, half)
     judge = None
     if recipe.fit.patience:
         judge = AudioTask(tower, held, recipe.frames_per_batch, plan.seed, half)
         judge.probe = judge.module = task.probe
-    finish(task, tower, recipe.fit, judge, stage="audio", out=out, report=report)
+    finish(job, task, tower, recipe.fit, judge, stage="audio")
 
 
 def needed(section: Section | None, name: str) -> Section:
@@ -160,19 +215,13 @@ def audio_config(recipe: AudioRecipe) -> AudioConfig:
 
 
 def finish(
-    task: Task,
-    tower: nn.Module,
-    fit: Fit,
-    judge: Task | None,
-    *,
-    stage: str,
-    out: Path,
-    report: Report,
+    job: Job, task: Task, tower: nn.Module, fit: Fit, judge: Task | None, *, stage: str
 ) -> None:
     """Run the loop to its end, or to where `judge` says so, and write the averaged weights."""
+    folder = job.out / stage
     if judge is not None:
-        done = optimise_patiently(task, fit, out / stage, stage=stage, report=report, held=judge)
+        done = optimise_patiently(task, fit, folder, stage=stage, report=job.report, held=judge)
     else:
-        done = optimise(task, fit, out / stage, stage=stage, report=report)
+        done = optimise(task, fit, folder, stage=stage, report=job.report)
     if done:
-        write_whole(tower.state_dict(), out / stage / "tower.safetensors")
+        write_whole(tower.state_dict(), folder / "tower.safetensors")

@@ -15,11 +15,10 @@ from models.degrade import only
 from models.evaluation import Model, ask
 from models.labels import EMOTIONS, POLARITIES
 from models.registry import find_release
-from models.release import verify
 from models.training.checkpoint import write_whole
-from models.training.licences import use_of
-from models.training.progress import Report
-from models.training.recipe import Recipe, RecipeError, Teacher
+from models.training.job import Job
+from models.training.licences import refuse_narrower
+from models.training.recipe import RecipeError, Teacher
 
 Floats = npt.NDArray[np.float32]
 LABELS = len(EMOTIONS) + len(POLARITIES)
@@ -49,23 +48,22 @@ class Lessons:
         return known
 
 
-def learn(plan: Recipe, rows: Rows, out: Path, report: Report) -> Lessons:
+def learn(job: Job, rows: Rows) -> Lessons:
     """Ask each teacher once for each text of its corpora; what one said is kept for the next run.
 
-    A teacher's release lies beside `out`, or where it says, or is a shipped one.
+    A teacher's release lies beside the run's folder, or where it says, or is a shipped one.
     Raises RecipeError for a corpus of which there are no rows, or for a teacher whose use is
     narrower than what the recipe's own corpora allow; ReleaseError for a release that is not whole.
     """
     total = np.zeros((len(rows), LABELS), np.float32)
     said = np.zeros((len(rows), 1), np.float32)
     texts = only(rows, ("text",))
-    for number, teacher in enumerate(plan.text.teachers):
+    for number, teacher in enumerate(job.plan.text.teachers):
         places = _places(rows, teacher)
         first, back = _once(rows, places)
-        kept = out / "text" / f"lessons-{number}.safetensors"
+        kept = job.out / "text" / f"lessons-{number}.safetensors"
         if not kept.is_file():
-            release = _release(teacher, plan, out)
-            answers = _answers(teacher, release, texts.take(first), report)
+            answers = _answers(teacher, texts.take(first), job)
             write_whole({"answers": torch.from_numpy(answers)}, kept)
         total[places] += load_file(kept)["answers"].numpy()[back]
         said[places] += 1
@@ -100,27 +98,24 @@ def _once(
     return np.array(first, np.int64), back
 
 
-def _release(teacher: Teacher, plan: Recipe, out: Path) -> Path:
-    beside = out.parent / teacher.release
+def _release(teacher: Teacher, job: Job) -> Path:
+    beside = job.out.parent / teacher.release
     release = beside if beside.is_dir() else find_release(teacher.release)
-    if use_of(plan) == "commercial" and verify(release).use == "research":
-        raise RecipeError(
-            f"the teacher {teacher.release} is for research only, the corpora of {plan.name} are "
-            "not: name another teacher"
-        )
+    refuse_narrower(job.plan, f"the teacher {teacher.release}", release)
     return release
 
 
-def _answers(teacher: Teacher, release: Path, rows: Rows, report: Report) -> Floats:
+def _answers(teacher: Teacher, rows: Rows, job: Job) -> Floats:
     """Its probabilities, `(rows, 10)`."""
+    model = Model.load(_release(teacher, job), job.device.type)
     asked = 0
 
     def done(count: int) -> None:
         nonlocal asked
         asked += count
-        report(f"asking {teacher.release}", asked, len(rows), float("nan"))
+        job.report(f"asking {teacher.release}", asked, len(rows), float("nan"))
 
-    answers = ask(Model.load(release), rows, done)
+    answers = ask(model, rows, done)
     if len(answers.places) != len(rows):
         raise RecipeError(f"the teacher {teacher.release} cannot read some of the texts")
     return np.concatenate([answers.emotions, answers.polarity], axis=1, dtype=np.float32)

@@ -7,17 +7,16 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from models.batching import pack
 from models.corpora import Rows
 from models.preprocess.text import normalise
 from models.towers.text import TextTower
 from models.training.loop import Indices
 from models.training.losses import FineLabels, masked_loss
+from models.training.packing import packed_epoch
 from models.training.probe import Probe
 from models.training.recipe import Fit, TextRecipe
 from models.training.teachers import Lessons
 
-POOL = 24  # batches drawn together and sorted by length
 FINE = 2.0  # weight of the finer labels' loss, which is small: most of them are absent
 
 
@@ -37,7 +36,8 @@ class TextTask:
     ) -> None:
         self.tower = tower
         self.fine = FineLabels(rows, recipe.auxiliary)
-        self.probe = Probe(tower, tower.dim, len(self.fine))
+        self.device = next(tower.parameters()).device
+        self.probe = Probe(tower, tower.dim, len(self.fine)).to(self.device)
         self.module: nn.Module = self.probe
         self.rows = rows
         self.ids = [
@@ -69,27 +69,20 @@ class TextTask:
         return groups
 
     def batches(self, epoch: int) -> list[Indices]:
-        """Shuffled pools of rows, packed by length within each, batches shuffled again."""
+        """Every row once."""
         generator = np.random.default_rng([self._seed, epoch])
-        order = generator.permutation(len(self.ids))
-        pool = max(1, round(self._rows_per_batch * POOL))
-        batches: list[Indices] = []
-        for start in range(0, len(order), pool):
-            chosen = order[start : start + pool]
-            packed = pack([len(self.ids[i]) for i in chosen], self._budget)
-            batches.extend(chosen[batch] for batch in packed)
-        return [batches[i] for i in generator.permutation(len(batches))]
+        return packed_epoch([len(ids) for ids in self.ids], self._budget, generator)
 
     def loss(self, batch: Indices, step: int) -> Tensor:
         """Summed over rows and divided by the mean batch, so that each row counts alike."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._half):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
             pooled = self.tower.encode([self.ids[i] for i in batch]).pooled
         emotions, polarity = self.probe.logits(pooled)
         rows = self.rows.take(batch)
         loss = masked_loss(emotions, polarity, rows, self._exclusive)
         if self._lessons is not None:
             taught = masked_loss(emotions, polarity, self._lessons.of(rows, batch))
-            share = self._taught * torch.from_numpy(self._lessons.known(batch))
+            share = self._taught * torch.from_numpy(self._lessons.known(batch)).to(self.device)
             loss = torch.lerp(loss, taught, share.to(loss.dtype))
         if len(self.fine):
             loss = loss + FINE * self.fine.loss(self.probe.fine(pooled.float()), rows)

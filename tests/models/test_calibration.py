@@ -103,3 +103,14 @@ def test_few_positives_do_not_move_a_threshold_far() -> None:
     # Half the best F1 that can be expected, which is .54 here.
     assert abs(np.mean(found) - 0.27) < 0.03
     assert np.std(found) < 0.06
+
+
+def test_a_corpus_of_few_positives_says_little_about_a_threshold() -> None:
+    generator = np.random.default_rng(7)
+    p = generator.random((2200, 7)).astype(np.float32)
+    large = (generator.random((2000, 7)) < p[:2000]).astype(float)
+    small = (p[2000:] > 0.85).astype(float)
+    names = ["large"] * 2000 + ["small"] * 200
+    both = thresholds(p, rows(np.concatenate([large, small]), names), ["large", "small"])
+    alone = thresholds(p, rows(np.concatenate([large, small]), names), ["large"])
+    assert all(abs(both[name] - alone[name]) < 0.08 for name in EMOTIONS)

@@ -9,7 +9,7 @@ from models.labels import MODALITIES
 from models.release import FusionConfig
 from models.training.calibration import calibrate
 from models.training.features import Features
-from models.training.fusion_stage import drop_modalities
+from models.training.fusion_stage import distracted, drop_modalities
 
 COUNT = 60
 WIDTH = 8
@@ -27,6 +27,26 @@ def test_a_sample_labelled_by_its_text_keeps_it() -> None:
     for column in (1, 2):
         assert left[bound, column].any()
         assert not left[bound, column].all()
+
+
+def test_a_distracted_text_stands_beside_anything() -> None:
+    texts, tweets, faces, voices = np.arange(4 * COUNT).reshape(4, COUNT)
+    place = {name: np.full(4 * COUNT, -1) for name in MODALITIES}
+    place["text"][np.concatenate([texts, tweets])] = np.arange(2 * COUNT)
+    place["image"][np.concatenate([tweets, faces])] = np.arange(2 * COUNT)
+    place["audio"][voices] = np.arange(COUNT)
+    vectors = torch.zeros(2 * COUNT, WIDTH, dtype=torch.float16)
+    features = Features({"text": vectors, "image": vectors, "audio": vectors}, place)
+    rows = _rows(np.zeros((4 * COUNT, 7), np.float32))
+    samples = distracted(rows, features, 1000, seed=1)
+    assert np.isin(samples[:, 0], texts).all()
+    assert (samples[:, 0] == samples[:, 3]).all()
+    shown, spoken = samples[samples[:, 1] >= 0, 1], samples[samples[:, 2] >= 0, 2]
+    assert np.isin(spoken, voices).all()
+    assert 0.4 < np.isin(shown, faces).mean() < 0.6
+    assert np.isin(shown, np.concatenate([tweets, faces])).all()
+    assert (samples[:, 1:3] >= 0).any(axis=1).all()
+    assert (samples[:, 1:3] >= 0).all(axis=1).any()
 
 
 def test_unrelated_voices_do_not_calibrate_voices() -> None:

@@ -45,6 +45,25 @@ def test_packed_text_equals_padded_transformers() -> None:
     torch.testing.assert_close(output.tokens, states * mask[..., None], atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_packed_attention_on_a_gpu_equals_that_on_a_processor() -> None:
+    torch.manual_seed(0)
+    lengths = [3, 7, 7, 20, 128]
+    states = [torch.randn(sum(lengths), 384, requires_grad=True) for _ in range(3)]
+    halves = [part.detach().cuda().bfloat16().requires_grad_() for part in states]
+    direction = torch.randn(sum(lengths), 384)
+    mixed = []
+    for query, key, value in (states, halves):
+        mixed.append(packed_attention(query, key, value, 12, lengths))
+        mixed[-1].backward(direction.to(mixed[-1]))  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(mixed[1].float().cpu(), mixed[0], atol=0.03, rtol=0)
+    for part, half in zip(states, halves, strict=True):
+        assert part.grad is not None
+        assert half.grad is not None
+        off = (half.grad.float().cpu() - part.grad).norm() / part.grad.norm()
+        assert off < 0.01
+
+
 @torch.no_grad()
 def test_a_whisper_layer_equals_that_of_transformers() -> None:
     torch.manual_seed(0)

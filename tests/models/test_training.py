@@ -15,12 +15,15 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from transformers import BertConfig, BertModel
 
+from models.corpora import read_texts
 from models.evaluation import Model, ask, evaluate
 from models.labels import EMOTIONS
 from models.predictor import Predictor
 from models.release import verify
 from models.training import loop, train
-from models.training.data import split_train
+from models.training.data import plain_texts, split_train
+from models.training.job import Job
+from models.training.licences import corpora
 from models.training.recipe import RecipeError, find_start, read_recipe
 from models.training.run import STAGES
 from models.training.teachers import Lessons, learn
@@ -201,7 +204,7 @@ def test_a_student_learns_what_its_teachers_say(world: Path, teacher: Path) -> N
     rows, _ = split_train(world / "data", plan.text.corpora, plan.dev, plan.held_out, plan.seed)
     out = world / "student"
     train(recipe, world / "data", out, True, stages=["text"], report=no_report)
-    lessons = learn(plan, rows, out, no_report)
+    lessons = learn(Job(plan, world / "data", out, torch.device("cpu"), no_report), rows)
     said = ask(Model.load(teacher), rows)
     np.testing.assert_allclose(lessons.emotions, said.emotions, atol=1e-6)
     np.testing.assert_allclose(lessons.polarity, said.polarity, atol=1e-6)
@@ -261,15 +264,98 @@ def test_bad_recipes_are_refused_in_words(tmp_path: Path) -> None:
         read_recipe(path)
 
 
+def test_a_recipe_extends_another_table_by_table(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text(RECIPE)
+    path = tmp_path / "sub" / "r.toml"
+    path.parent.mkdir()
+    path.write_text('extends = "../base.toml"\nname = "other"\n[text]\nfit = { epochs = 2 }\n')
+    plan, base = read_recipe(path), read_recipe(tmp_path / "base.toml")
+    assert (plan.name, plan.text.fit.epochs, plan.text.fit.rate) == ("other", 2.0, 1e-3)
+    assert (plan.image, plan.fusion, plan.text.corpora) == (
+        base.image,
+        base.fusion,
+        base.text.corpora,
+    )
+    path.write_text('extends = "r.toml"')
+    with pytest.raises(RecipeError, match="extends itself"):
+        read_recipe(path)
+    path.write_text("extends = 3")
+    with pytest.raises(RecipeError, match="is to be the path of a recipe"):
+        read_recipe(path)
+
+
 def test_a_start_that_is_nowhere_is_told(tmp_path: Path) -> None:
     assert find_start("org/model", tmp_path / "data", tmp_path / "out") == "org/model"
     with pytest.raises(RecipeError, match="is in none of"):
         find_start("no-such-checkpoint", tmp_path / "data", tmp_path / "out")
 
 
-def test_the_shipped_recipe_is_well_formed() -> None:
-    plan = read_recipe(Path(__file__).parents[2] / "recipes" / "fused-joint.toml")
-    assert plan.image
-    assert plan.audio
-    named = {c.name for c in (*plan.text.corpora, *plan.image.corpora, *plan.audio.corpora)}
-    assert named == set(plan.licences)
+def test_a_tower_reads_before_it_learns_labels(world: Path, teacher: Path) -> None:
+    recipe, out = world / "reader.toml", world / "reader"
+    recipe.write_text('extends = "recipe.toml"\n[text.reading]\ncorpora = ["posts"]\n')
+    train(recipe, world / "data", out, stages=["text"], report=no_report)
+    read = load_file(out / "text" / "reading" / "tower.safetensors")
+    towers = [load_file(run / "text" / "tower.safetensors") for run in (out, teacher.parent)]
+    for tower in towers:
+        assert any(not torch.equal(value, tower[name]) for name, value in read.items())
+    assert any(not torch.equal(value, towers[1][name]) for name, value in towers[0].items())
+
+
+def test_texts_of_dev_splits_are_not_read(world: Path) -> None:
+    read = plain_texts(world / "data", ["posts"], ["posts"])
+    assert len(read) == 36
+    assert not set(read) & set(read_texts(world / "data", "posts", "dev"))
+
+
+@pytest.mark.usefixtures("teacher")
+def test_a_tower_can_be_the_mean_of_others(world: Path) -> None:
+    run(world, "other", stages=["text"])
+    recipe = world / "mean.toml"
+    recipe.write_text('extends = "recipe.toml"\n[text]\naverage = ["teacher", "other"]\n')
+    out = world / "mean"
+    train(recipe, world / "data", out, stages=["text"], report=no_report)
+    mean, *parts = (
+        load_file(world / name / "text" / "tower.safetensors")
+        for name in ("mean", "teacher", "other")
+    )
+    for name, value in mean.items():
+        torch.testing.assert_close(value, (parts[0][name] + parts[1][name]) / 2)
+    recipe.write_text('extends = "recipe.toml"\n[text]\naverage = ["teacher", "nobody"]\n')
+    with pytest.raises(RecipeError, match=r"nobody.text.tower.safetensors is missing"):
+        train(recipe, world / "data", world / "mean2", stages=["text"], report=no_report)
+
+
+@pytest.mark.usefixtures("teacher")
+def test_a_commercial_mean_takes_no_research_tower(world: Path) -> None:
+    recipe = world / "mean.toml"
+    allowed = '\n[licences]\nposts = "MIT"\nfaces = "MIT"\nvoices = "MIT"\n'
+    recipe.write_text('extends = "recipe.toml"\n[text]\naverage = ["teacher"]\n' + allowed)
+    with pytest.raises(RecipeError, match="the run teacher is for research only"):
+        train(recipe, world / "data", world / "mean3", stages=["text"], report=no_report)
+
+
+def test_runs_that_come_first_are_trained_first(world: Path) -> None:
+    (world / "towers").mkdir()
+    first = 'extends = "../recipe.toml"\nname = "first"\n'
+    (world / "towers" / "first.toml").write_text(first)
+    recipe = world / "second.toml"
+    lesson = '[[text.teachers]]\nrelease = "first/release"\ncorpora = ["posts"]\n'
+    recipe.write_text(f'extends = "recipe.toml"\nname = "second"\n{lesson}')
+    out = world / "chain" / "second"
+    train(recipe, world / "data", out, True, stages=["text"], report=no_report)
+    assert verify(out.parent / "first" / "release").name == "first"
+    assert (out / "text" / "tower.safetensors").is_file()
+
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+@pytest.mark.parametrize(
+    "path", [*RECIPES.glob("fused-*.toml"), *RECIPES.glob("towers/*.toml")], ids=lambda p: p.stem
+)
+def test_a_shipped_recipe_names_itself_and_its_licences(path: Path) -> None:
+    plan = read_recipe(path)
+    assert plan.name == path.stem
+    assert set(corpora(plan)) <= set(plan.licences)
+    runs = {teacher.release.split("/")[0] for teacher in plan.text.teachers}
+    assert all((RECIPES / "towers" / f"{n}.toml").is_file() for n in runs | {*plan.text.average})

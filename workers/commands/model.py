@@ -102,7 +102,7 @@ def train(
     """
     from models.training import train as run_training
 
-    run_training(recipe, data, out, resume)
+    run_training(recipe, data, out, resume, device=load_settings().device)
 
 
 def compare(
@@ -121,7 +121,7 @@ def compare(
 ) -> None:
     """Train every tower and fusion on the same posts and compare them; finished rows are kept.
 
-    Example: weathervane compare --data data --write docs/comparison.md
+    Example: weathervane compare --data data --write docs/models.md
     """
     from workers.compare import print_comparison
 
