@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.compare import compare
-from models.compare.page import markdown, write_page
+from models.compare.page import markdown, read_page, write_page
 from models.compare.recipe import CompareRecipe, read_compare_recipe
 from models.compare.run import Places, Row, read_rows
 from models.registry import find_release
@@ -26,15 +26,17 @@ def print_comparison(
 ) -> None:
     """Make the rows that are missing, print all, and put them into `page` where one is given.
 
-    With `finished` nothing is made.
+    With `finished` nothing is made. What is not made and stands in `page` stays there.
 
     Raises:
         ModelError: recipe, data, release or page are not what they should be.
     """
 
+    old = "" if page is None else read_page(page)
+
     def show(plan: CompareRecipe, rows: list[Row]) -> None:
         if page is not None:
-            write_page(page, markdown(plan, rows))
+            write_page(page, markdown(plan, rows, old))
 
     places = Places(data, out, find_release(settings.release))
     plan = read_compare_recipe(recipe)
@@ -43,4 +45,4 @@ def print_comparison(
             compare(recipe, places, report, only=only, show=show)
     rows = read_rows(plan, out)
     show(plan, rows)
-    print(markdown(plan, rows))
+    print(markdown(plan, rows, old))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from models.compare.recipe import ComparedTask, CompareRecipe
-from models.compare.run import Row, names_of
+from models.compare.run import Row, names_of, title_of
 from models.errors import ModelError
 from models.intervals import Estimate, bootstrap
 from models.metrics import Floats, Ints, Values, choice_scores, confusion
@@ -16,6 +16,7 @@ HEAD = (
     "| model | parameters | learnt from | accuracy | macro-F1 | CPU ms a post |\n"
     "|---|---|---|---|---|---|"
 )
+TAKEN = "The same fusions with modalities taken away, macro-F1:"
 
 
 def scores(row: Row) -> Mapping[str, Estimate]:
@@ -28,14 +29,51 @@ def scores(row: Row) -> Mapping[str, Estimate]:
     return bootstrap(measure, len(actual))
 
 
-def markdown(plan: CompareRecipe, rows: Sequence[Row]) -> str:
-    """All tables, a section a task."""
+def markdown(plan: CompareRecipe, rows: Sequence[Row], page: str = "") -> str:
+    """All tables, a section a task. A row that is not finished stays as it stands in `page`."""
+    before = _sections(page)
     sections = []
     for task in plan.task:
         mine = [row for row in rows if row.task == task.name]
+        old = before.get(task.title, [])
         if mine:
-            sections.append(_section(task, mine))
+            sections.append(_section(task, mine, old))
+        elif old:
+            sections.append("\n".join(old).strip())
     return "\n\n".join(sections)
+
+
+def _sections(page: str) -> dict[str, list[str]]:
+    """The lines of each section that stands between the markers, by title."""
+    found: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in page.partition(BEGIN)[2].partition(END)[0].splitlines():
+        if line.startswith("### "):
+            lines = found.setdefault(line.removeprefix("### "), [])
+        lines.append(line)
+    return found
+
+
+def _joined(names: Sequence[str], made: Mapping[str, str], old: Sequence[str]) -> dict[str, str]:
+    """By name the line that was made, else the one of that title in an old table."""
+    found: dict[str, str] = {}
+    for name in names:
+        start = f"| {title_of(name)} |"
+        kept = [line for line in old if line.startswith(start)]
+        if name in made or kept:
+            found[name] = made.get(name) or kept[0]
+    return found
+
+
+def read_page(path: Path) -> str:
+    """A page that has a place for the tables. Raises ModelError for any other."""
+    try:
+        page = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    if BEGIN not in page or END not in page.partition(BEGIN)[2]:
+        raise ModelError(f"{path} has no place for the tables: put {BEGIN} and {END} in it")
+    return page
 
 
 def write_page(path: Path, content: str) -> None:
@@ -43,29 +81,30 @@ def write_page(path: Path, content: str) -> None:
 
     Raises ModelError where the file has no markers.
     """
-    page = path.read_text(encoding="utf-8")
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ModelError(f"{path} has no place for the tables: put {BEGIN} and {END} in it")
+    before, _, rest = read_page(path).partition(BEGIN)
+    after = rest.partition(END)[2]
     path.write_text(f"{before}{BEGIN}\n\n{content}\n\n{END}{after}", encoding="utf-8")
 
 
-def _section(task: ComparedTask, rows: Sequence[Row]) -> str:
-    first = rows[0]
+def _section(task: ComparedTask, rows: Sequence[Row], old: Sequence[str]) -> str:
+    first, names = rows[0], names_of(task)
     counts = np.bincount(first.actual, minlength=len(first.classes))
     classes = ", ".join(f"{n} {count}" for n, count in zip(first.classes, counts, strict=True))
+    cut = old.index(TAKEN) if TAKEN in old else len(old)
+    lines = _joined(names, {row.name: _line(row) for row in rows}, old[:cut])
     parts = [
         f"### {task.title}",
         f"{len(first.actual)} posts scored: {classes}.",
-        "\n".join([HEAD, *(_line(row) for row in rows)]),
+        "\n".join([HEAD, *lines.values()]),
     ]
-    missing = [name for name in names_of(task) if name not in {row.name for row in rows}]
+    missing = [name for name in names if name not in lines]
     if missing:
         parts.append(f"Not run yet: {', '.join(missing)}.")
-    fused = [row for row in rows if row.subsets]
-    if fused:
-        parts += ["The same fusions with modalities taken away, macro-F1:", _subsets(fused)]
+    fusions = [row for row in rows if row.subsets]
+    taken = _joined(names, {row.name: _subset_line(row) for row in fusions}, old[cut:])
+    if taken:
+        head = _subset_head(fusions[0]) if fusions else [*old[cut + 2 : cut + 4]]
+        parts += [TAKEN, "\n".join([*head, *taken.values()])]
     return "\n\n".join(parts)
 
 
@@ -82,15 +121,16 @@ def _shown(estimate: Estimate) -> str:
     return f"{estimate.value:.3f} ({estimate.low:.3f}–{estimate.high:.3f})"
 
 
-def _subsets(rows: Sequence[Row]) -> str:
-    names = list(rows[0].subsets)
-    lines = [f"| fusion | {' | '.join(names)} | all |", "|---" * (len(names) + 2) + "|"]
-    for row in rows:
-        actual = np.array(row.actual)
-        said = [row.subsets.get(name, []) for name in names] + [row.predicted]
-        cells = [f"{_macro_f1(np.array(places), actual, row):.3f}" for places in said]
-        lines.append(f"| {row.title} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+def _subset_head(row: Row) -> list[str]:
+    names = list(row.subsets)
+    return [f"| fusion | {' | '.join(names)} | all |", "|---" * (len(names) + 2) + "|"]
+
+
+def _subset_line(row: Row) -> str:
+    actual = np.array(row.actual)
+    said = [*row.subsets.values(), row.predicted]
+    cells = [f"{_macro_f1(np.array(places), actual, row):.3f}" for places in said]
+    return f"| {row.title} | {' | '.join(cells)} |"
 
 
 def _macro_f1(predicted: Ints, actual: Ints, row: Row) -> float:

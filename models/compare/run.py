@@ -13,8 +13,9 @@ import msgspec
 import numpy as np
 import torch
 
+from models.classic.family import FAMILY
 from models.classic.posts import Indices
-from models.classic.suite import Suite
+from models.classic.suite import FUSIONS, Suite
 from models.compare.baselines import LinearWords, majority
 from models.compare.posts import read_task
 from models.compare.recipe import ComparedTask, CompareRecipe, read_compare_recipe
@@ -111,6 +112,11 @@ def names_of(task: ComparedTask) -> list[str]:
     fusions = ("feature-fusion", "model-sum", "model-weighted", "data-fusion")
     fused = fusions if len(task.suite.fuse) > 1 else ()
     return [MAJORITY, *([WORDS] if task.words else []), *task.suite.towers, *fused, RELEASED]
+
+
+def title_of(name: str) -> str:
+    """How a model is called in the tables."""
+    return TITLES.get(name) or (FAMILY[name].title if name in FAMILY else FUSIONS[name])
 
 
 class _Run:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -132,6 +133,21 @@ def test_the_page_holds_the_tables_between_its_markers(made: Path, tmp_path: Pat
     page.write_text("nothing")
     with pytest.raises(ModelError, match="has no place for the tables"):
         write_page(page, tables)
+
+
+def test_what_is_not_made_stays_as_it_stands_in_the_page(made: Path) -> None:
+    plan, rows = read_compare_recipe(made / "recipe.toml"), found(made)
+    page = f"{BEGIN}\n\n{markdown(plan, list(rows.values()))}\n\n{END}"
+    assert markdown(plan, [], page) == page.removeprefix(BEGIN).removesuffix(END).strip()
+    one = rows["composites/released"]
+    changed = markdown(plan, [msgspec.structs.replace(one, parameters=1_234)], page)
+    differing = [
+        (new, old)
+        for new, old in zip(changed.splitlines(), page.splitlines()[2:-2], strict=True)
+        if new != old
+    ]
+    assert len(differing) == 1
+    assert differing[0][0].startswith("| **released model** | 1,234 |")
 
 
 def test_no_fusion_comes_without_subsets_and_no_dev_text_is_learnt(made: Path) -> None:
