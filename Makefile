@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup lock demo test lint generated screenshot browser trials bench clean
+.PHONY: setup lock demo test test-parts test-system lint generated screenshot browser trials bench clean
 
 setup: .venv/.stamp
 
@@ -24,8 +24,16 @@ lock: setup
 demo: setup
 	@$(BIN)/weathervane demo
 
-test: setup lint
-	$(BIN)/pytest
+# Half of the time is spent waiting for real servers: two halves side by side, each with its own.
+SYSTEM := tests/workers tests/deploy tests/trials
+test: setup
+	@$(MAKE) --no-print-directory --jobs=2 test-parts test-system
+
+test-parts: lint
+	$(BIN)/pytest $(SYSTEM:%=--ignore=%)
+
+test-system: setup
+	$(BIN)/pytest $(SYSTEM)
 
 lint: setup
 	$(BIN)/ruff format --check .
