@@ -1,6 +1,6 @@
 """What joining modalities is worth, over seeds of the fusion.
 
-    python -m benchmarks.fusion_seeds RECIPE DATA RUN [SEEDS]
+    python -m benchmarks.fusion_seeds RECIPE DATA RUN [SEEDS]    5 seeds, 2 at least
 
 Trains the fusion of a finished run anew on the towers' vectors that the run has kept, once a seed,
 and prints the polarity accuracy on the dev tweets with a picture: text, picture, both.
@@ -40,7 +40,7 @@ def main(recipe: str, data: str, run: str, seeds: str = "5") -> None:
     dev = read_split(job.data, CORPUS, "dev")
     seen = _dev_vectors(job, dev)
     found: list[dict[str, float]] = []
-    for seed in range(1, int(seeds) + 1):
+    for seed in range(1, max(2, int(seeds)) + 1):
         fusion = _trained(job, seed, learnt, vectors)
         found.append(_accuracies(fusion, dev, seen))
         print(f"seed {seed}: {_words(found[-1])}", flush=True)

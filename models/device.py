@@ -5,11 +5,19 @@ from pathlib import Path
 
 import torch
 
+from models.errors import ModelError
+
 
 def available(device: str = "auto") -> torch.device:
-    """The device of this name: "cpu", "cuda", or "auto" for the latter where there is one."""
+    """The device of this name: "cpu", "cuda", or "auto" for the latter where there is one.
+
+    Raises ModelError for "cuda" where torch finds no GPU.
+    """
+    found = torch.cuda.is_available()
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if found else "cpu"
+    if device.startswith("cuda") and not found:
+        raise ModelError("torch finds no GPU here: set the device to cpu, or to auto")
     return torch.device(device)
 
 

@@ -86,8 +86,10 @@ class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def before(self) -> list[str]:
-        """Names of the runs that come first, in their order."""
-        taught = [teacher.release.split("/")[0] for teacher in self.teachers]
+        """Names of the runs beside this one that come first, in their order: of teachers those
+        whose release is called NAME/release; a shipped release or a folder elsewhere is no run."""
+        places = [Path(teacher.release) for teacher in self.teachers]
+        taught = [p.parts[0] for p in places if len(p.parts) == 2 and p.name == "release"]
         return [*dict.fromkeys([*taught, *self.average])]
 
 

@@ -87,7 +87,7 @@ def train(
 def _unfinished(plan: Recipe, recipe: Path, out: Path) -> Iterator[tuple[str, Path]]:
     """The runs that come before, by name, with the recipe of each, where there is one."""
     for name in plan.text.before:
-        places = [recipe.with_name(f"{name}.toml"), recipe.parent / "towers" / f"{name}.toml"]
+        places = [folder / f"{name}.toml" for folder in (recipe.parent, recipe.parent / "towers")]
         found = [place for place in places if place.is_file() and name != plan.name]
         if found and not (out.parent / name / "release" / "manifest.json").is_file():
             yield name, found[0]

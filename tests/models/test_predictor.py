@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.errors import ItemError
+from models.device import available
+from models.errors import ItemError, ModelError
 from models.labels import MODALITIES
 from models.prediction import Prediction
 from models.predictor import Predictor
@@ -166,3 +167,10 @@ def test_the_name_tells_the_weights(predictor: Predictor) -> None:
 
 def test_no_items_no_answers(predictor: Predictor) -> None:
     assert predictor.predict([]) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told() -> None:
+    assert available("auto") == available("cpu") == torch.device("cpu")
+    with pytest.raises(ModelError, match="finds no GPU here: set the device to cpu, or to auto"):
+        available("cuda")

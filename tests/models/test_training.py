@@ -357,5 +357,22 @@ def test_a_shipped_recipe_names_itself_and_its_licences(path: Path) -> None:
     plan = read_recipe(path)
     assert plan.name == path.stem
     assert set(corpora(plan)) <= set(plan.licences)
-    runs = {teacher.release.split("/")[0] for teacher in plan.text.teachers}
-    assert all((RECIPES / "towers" / f"{n}.toml").is_file() for n in runs | {*plan.text.average})
+    assert all((RECIPES / "towers" / f"{name}.toml").is_file() for name in plan.text.before)
+
+
+@pytest.mark.parametrize("name", ["fused-joint", "fused-open"])
+def test_a_released_recipe_states_the_licences_of_its_corpora_and_no_others(name: str) -> None:
+    plan = read_recipe(RECIPES / f"{name}.toml")
+    assert set(corpora(plan)) == set(plan.licences)
+    assert plan.text.before
+    assert (plan.image is None, plan.audio is None) == ((name == "fused-open"),) * 2
+
+
+def test_only_a_run_comes_first(tmp_path: Path) -> None:
+    releases = ["fused-joint", "first/release", "/else/where/release", "a/b/release"]
+    lessons = "".join(
+        f'\n[[text.teachers]]\nrelease = "{release}"\ncorpora = ["posts"]\n' for release in releases
+    )
+    path = tmp_path / "r.toml"
+    path.write_text(RECIPE.replace("[image]", lessons + "[image]", 1))
+    assert read_recipe(path).text.before == ["first"]
