@@ -164,6 +164,15 @@ def derived_polarity(emotions: Floats) -> Floats:
     return np.where(total > 0, parts / np.maximum(total, 1e-9), np.nan).astype(np.float32)
 
 
+def majority(emotions: Floats) -> Floats:
+    """`(rows, 7)`: 1 for the most voted emotion where shares of raters sum to one; the labels as
+    they are elsewhere, 0 for what is not annotated."""
+    shares = np.nan_to_num(emotions)
+    voted = np.abs(shares.sum(axis=1) - 1) < 1e-3
+    shares[voted] = np.eye(shares.shape[1], dtype=np.float32)[shares[voted].argmax(axis=1)]
+    return shares
+
+
 def _emotions(row: dict[str, Any]) -> list[float]:
     struct = row.get("emotions")
     if struct is not None:

@@ -134,6 +134,14 @@ def expected_calibration_error(
     return error
 
 
+def chance_calibration_error(confidence: Floats, draws: int = 200, seed: int = 0) -> float:
+    """What `calibration_error` would be on average, were each of these confidences `(rows,)` the
+    probability of being right: chance alone leaves a distance, the more the fewer the rows."""
+    right = np.random.default_rng(seed).random((draws, len(confidence))) < confidence
+    gaps = (confidence - right) @ np.eye(BINS)[_bins(confidence)]  # (draws, bins)
+    return float(np.abs(gaps).sum(axis=1).mean()) / len(confidence)
+
+
 def reliability(
     confidence: Floats, correct: npt.NDArray[np.generic]
 ) -> list[tuple[float, float, int]]:

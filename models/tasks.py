@@ -14,6 +14,7 @@ from models.metrics import (
     Values,
     average_precision,
     calibration_error,
+    chance_calibration_error,
     choice_scores,
     confusion,
     expected_calibration_error,
@@ -94,7 +95,8 @@ class TaskReport(msgspec.Struct, frozen=True):
 
     `confusion`: rows of label i (outer) that were given label j; with several labels a row, a row
     counts in every cell of its labels. `reliability` holds `(mean confidence, share right, rows)`
-    a bin, of the likeliest label, and of all labels together. `coverage` and `risk`: the share of
+    a bin, of the likeliest label, and of all labels together. `chance_calibration_error`: that of
+    the likeliest label, were the model calibrated perfectly. `coverage` and `risk`: the share of
     wrong answers when that share of rows is answered, surest first.
     """
 
@@ -103,6 +105,7 @@ class TaskReport(msgspec.Struct, frozen=True):
     confusion: list[list[int]]
     reliability: list[tuple[float, float, int]]
     label_reliability: list[tuple[float, float, int]]
+    chance_calibration_error: float
     coverage: list[float]
     risk: list[float]
 
@@ -148,6 +151,7 @@ def report(task: Task) -> TaskReport:
         confusion=(marked.T.astype(int) @ given.astype(int)).tolist(),
         reliability=reliability(task.probabilities.max(axis=1), task.right),
         label_reliability=reliability(task.probabilities.ravel(), task.actual.ravel()),
+        chance_calibration_error=chance_calibration_error(task.probabilities.max(axis=1)),
         coverage=coverage[places].tolist(),
         risk=risk[places].tolist(),
     )

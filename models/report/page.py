@@ -234,7 +234,11 @@ def _label_table(name: str, task: TaskReport) -> str:
         ]
         for label in task.labels
     ]
-    return f"<h3>{escape(name)}</h3>" + table(head, lines)
+    chance = (
+        f"<p>Calibration error of the likeliest label by chance alone, were the model calibrated"
+        f" perfectly: {task.chance_calibration_error:.3f}.</p>"
+    )
+    return f"<h3>{escape(name)}</h3>" + table(head, lines) + chance
 
 
 def _robustness(found: Robustness, plots: dict[str, bytes]) -> Iterable[str]:

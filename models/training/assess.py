@@ -47,11 +47,6 @@ class Assessed:
     subsets: dict[str, Estimate]
 
 
-def calibration_score(prefix: str) -> str:
-    """The calibration error that is told: mean over labels for emotions, else of the likeliest."""
-    return "calibration_error" if prefix else "label_calibration_error"
-
-
 def headline(scores: dict[str, Estimate]) -> str:
     """The score that a corpus is known by: macro-F1 of its emotions, else polarity's accuracy."""
     return "macro_f1" if "macro_f1" in scores else f"{POLARITY}accuracy"
@@ -71,7 +66,7 @@ def assess(release: Path, data: Path, dev: list[str]) -> Iterator[Assessed]:
                 language="+".join(sorted({str(lang) for lang in languages if lang})) or "none",
                 report=report_on(answers, RESAMPLES),
                 uncalibrated={
-                    prefix: float(measure(task)(None)[calibration_score(prefix)])
+                    prefix: float(measure(task)(None)["calibration_error"])
                     for prefix, task in tasks(raw).items()
                 },
                 risk=_risk(answers),

@@ -1,12 +1,13 @@
 """What is chosen after training on held-out rows: temperatures, thresholds, abstention."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.corpora import Rows
+from models.corpora import Rows, majority
 from models.fusion import Fusion
 from models.labels import EMOTIONS, MODALITIES
 from models.metrics import Bools, f1
@@ -19,7 +20,9 @@ Floats = npt.NDArray[np.float32]
 Losses = npt.NDArray[np.float64]
 GRID = np.geomspace(0.4, 4.0, 61)
 THRESHOLDS = np.linspace(0.1, 0.7, 61)
-SPREAD = 0.3  # of the logarithm of a temperature: most models need 0.7 to 1.4
+SPREAD = 0.5  # of the logarithm of a temperature: two models in three need 0.6 to 1.65
+HEARD = 100  # rows of a corpus that have a say, at most: no large one drowns the others
+ALIKE = 0.1  # correlation of what a model gets wrong within a group, such as a speaker
 SMOOTHED = 15  # thresholds, so that a lucky step of one small corpus does not decide
 FEW = 10  # positives under which a corpus has no say in a threshold
 COVERAGE = 0.9  # share of held-out rows that are answered
@@ -78,15 +81,20 @@ def logits(fusion: Fusion, features: Features, samples: Samples) -> tuple[Floats
 
 
 def temperature(emotions: Floats, polarity: Floats, rows: Rows) -> Temperature:
-    """The divisors of the logits that `likeliest` chooses on a grid; 1 without any label."""
+    """The divisors of the logits that `likeliest` chooses on a grid; 1 without any label.
+
+    Of the shares of raters the largest counts, as when a model is judged: a confidence is the
+    probability of being right, and not the share of those who would agree. A polarity that follows
+    from emotions has a say where none is annotated.
+    """
     known = ~np.isnan(rows.emotions)
-    wanted = np.nan_to_num(rows.emotions)
+    wanted = majority(rows.emotions)
     target = np.nan_to_num(rows.polarity)
 
     def emotion_loss(divisor: float) -> Losses:
         p = np.clip(sigmoid(emotions / np.float32(divisor)), 1e-6, 1 - 1e-6)
         each = wanted * np.log(p) + (1 - wanted) * np.log(1 - p)
-        found: Losses = -(each * known).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+        found: Losses = -(each * known).sum(axis=1)
         return found
 
     def polarity_loss(divisor: float) -> Losses:
@@ -96,6 +104,8 @@ def temperature(emotions: Floats, polarity: Floats, rows: Rows) -> Temperature:
 
     labelled: Bools = np.asarray(known.any(axis=1))
     graded: Bools = ~np.isnan(rows.polarity[:, 0])
+    annotated: Bools = np.asarray(graded & (rows.polarity_weight == 1.0))
+    graded = annotated if annotated.any() else graded
     return Temperature(
         likeliest(emotion_loss, rows, labelled), likeliest(polarity_loss, rows, graded)
     )
@@ -105,17 +115,27 @@ def likeliest(loss: Callable[[float], Losses], rows: Rows, chosen: Bools) -> flo
     """The divisor of most likelihood times prior: two speakers are no reason to distrust a model.
 
     `loss` gives a negative log-likelihood a row, of which the `chosen` count. The prior is normal
-    in the logarithm, `SPREAD` around 1. Rows of one group are one witness. Corpora count alike,
-    whatever their size: a subset of modalities must be calibrated on tweets and on film dialogue.
+    in the logarithm, `SPREAD` around 1. Rows of one group err alike and count for fewer. A subset
+    of modalities must be calibrated on tweets and on film dialogue: no corpus counts for more than
+    `HEARD` rows.
     """
     if not chosen.any():
         return 1.0
     losses = np.stack([loss(divisor)[chosen] for divisor in GRID])  # (divisors, rows)
     corpus = rows.corpus[chosen]
-    means = [losses[:, corpus == name].mean(axis=1) for name in np.unique(corpus)]
-    witnesses = {rows.groups[row] or row for row in np.flatnonzero(chosen)}
-    against = len(witnesses) * np.mean(means, axis=0) + np.log(GRID) ** 2 / (2 * SPREAD**2)
+    groups = np.array([rows.groups[row] for row in np.flatnonzero(chosen)], dtype=object)
+    against = np.log(GRID) ** 2 / (2 * SPREAD**2)
+    for name in np.unique(corpus):
+        here = corpus == name
+        against += min(effective_rows(groups[here]), HEARD) * losses[:, here].mean(axis=1)
     return round(float(GRID[int(against.argmin())]), 4)
+
+
+def effective_rows(groups: Sequence[str | None]) -> float:
+    """How many independent rows say as much as these (Kish 1965, the design effect)."""
+    sizes = Counter(group for group in groups if group is not None)
+    alone = len(groups) - sizes.total()
+    return alone + sum(size / (1 + (size - 1) * ALIKE) for size in sizes.values())
 
 
 def thresholds(probabilities: Floats, rows: Rows, corpora: list[str]) -> dict[str, float]:

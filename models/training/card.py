@@ -16,7 +16,7 @@ from models.intervals import Estimate
 from models.predictor import Predictor
 from models.prepare import Preparer
 from models.release import Calibration, read_config, write_json, write_manifest
-from models.training.assess import COVERAGES, Assessed, assess, calibration_score, headline
+from models.training.assess import COVERAGES, Assessed, assess, headline
 from models.training.card_words import ALWAYS, HEAD, PICTURES, SEVERAL, SPEECH, USE
 from models.training.licences import corpora, is_permissive, use_of
 from models.training.recipe import Recipe, read_recipe
@@ -157,17 +157,25 @@ def _calibration(calibration: Calibration, found: Sequence[Assessed]) -> str:
     ]
     lines += [
         "",
-        "Expected calibration error (15 bins) on dev, without the temperatures and with them:",
-        "of emotions the mean over labels, of polarity that of the likeliest.",
+        "Expected calibration error (15 bins) of the likeliest label on dev, without the",
+        "temperatures and with them; what chance alone makes of so many rows when a model is",
+        "calibrated perfectly; and the mean over the labels.",
         "",
-        "| corpus | of | before | after |",
-        "|---|---|---|---|",
+        "| corpus | of | before | after | chance | mean over labels |",
+        "|---|---|---|---|---|---|",
     ]
     for one in found:
         for prefix, before in one.uncalibrated.items():
-            after = one.report.scores[prefix + calibration_score(prefix)]
-            kind = "polarity" if prefix else "emotions"
-            lines.append(f"| {one.name} | {kind} | {before:.3f} | {after.value:.3f} |")
+            task = one.report.polarity if prefix else one.report.emotions
+            if task is not None:
+                values = [
+                    before,
+                    one.report.scores[f"{prefix}calibration_error"].value,
+                    task.chance_calibration_error,
+                    one.report.scores[f"{prefix}label_calibration_error"].value,
+                ]
+                words = " | ".join(f"{value:.3f}" for value in values)
+                lines.append(f"| {one.name} | {prefix.strip('_') or 'emotions'} | {words} |")
     return "\n".join(lines) + "\n"
 
 

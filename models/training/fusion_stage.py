@@ -1,22 +1,28 @@
 """Stage four: the fusion on the towers' vectors, with modality dropout and composites."""
 
+import dataclasses
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor, nn
 
-from models.corpora import Rows
+from models.corpora import Rows, majority
 from models.fusion import Fusion
 from models.labels import MODALITIES
 from models.training.features import Features
 from models.training.loop import Indices
-from models.training.losses import masked_loss
+from models.training.losses import divergence, masked_loss
 from models.training.recipe import Fit, FusionRecipe
 
 NOTHING = 0.01  # share of samples with every modality dropped, from which the prior is learnt
 FACES = 0.5  # share of the distracted texts' pictures that are faces instead of those of posts
 VOICES = 0.7  # share of the distracted texts that come with a voice, alone or with a picture
+STEADY = 3.0  # weight of a distracted text's distance from the answer to the text alone
+LABELLED = 0.5  # and of its label, which is learnt from the text alone as well
+MAJORITY = 0.5  # how far the shares of raters move to what most of them say
 EXCLUSIVE = 0.2
 TEXT = MODALITIES.index("text")
 # Which modalities a composite joins, as columns of MODALITIES.
@@ -26,21 +32,31 @@ Samples = npt.NDArray[np.int64]  # (samples, 4): row of text, image, audio (or -
 
 
 class FusionTask:
-    """Trains the fusion alone; the towers are done."""
+    """Trains the fusion alone; the towers are done.
+
+    Each epoch sees the rows themselves, and composites and distracted texts of its own.
+    """
 
     def __init__(
         self, fusion: Fusion, rows: Rows, features: Features, recipe: FusionRecipe, seed: int
     ) -> None:
         self.module: nn.Module = fusion
-        self.rows = rows
+        voted = rows.emotions + MAJORITY * (majority(rows.emotions) - rows.emotions)  # NaN stays
+        self.rows = dataclasses.replace(rows, emotions=voted)
         self.features = features
         repeats = {corpus.name: corpus.repeat for corpus in recipe.corpora}
         own = own_samples(rows, features)
         own = np.repeat(own, [repeats[name] for name in rows.corpus], axis=0)
-        extra = composites(rows, features, recipe.composites, seed)
-        beside = distracted(rows, features, recipe.distracted, seed)
-        self.samples = np.concatenate([own, extra, beside])
-        self.bound = np.arange(len(self.samples)) >= len(own) + len(extra)
+        self._own = len(own)
+        parts, bound = [own], [np.zeros(len(own), np.bool_)]
+        for epoch in range(math.ceil(recipe.fit.epochs)):
+            joined = composites(rows, features, recipe.composites, seed, epoch)
+            beside = distracted(rows, features, recipe.distracted, seed, epoch)
+            parts += [joined, beside]
+            bound.append(np.repeat([False, True], [len(joined), len(beside)]))
+        self.samples = np.concatenate(parts)
+        self.bound = np.concatenate(bound)
+        self._drawn = len(bound[-1])
         self._recipe = recipe
         self._seed = seed
         self._device = fusion.summary.device
@@ -50,20 +66,48 @@ class FusionTask:
         return [{"params": list(self.module.parameters()), "lr": fit.rate}]
 
     def batches(self, epoch: int) -> list[Indices]:
-        """Every sample once, in random order; a last short batch is left out."""
+        """Every sample of the epoch once, in random order; a last short batch is left out."""
         size = self._recipe.rows_per_batch
-        order = np.random.default_rng([self._seed, 3, epoch]).permutation(len(self.samples))
+        drawn = self._own + epoch * self._drawn + np.arange(self._drawn)
+        order = np.concatenate([np.arange(self._own), drawn])
+        order = np.random.default_rng([self._seed, 3, epoch]).permutation(order)
         return [order[i * size : (i + 1) * size] for i in range(max(1, len(order) // size))]
 
     def loss(self, batch: Indices, step: int) -> Tensor:
-        """Mean over the batch, with some modalities of some samples dropped."""
+        """Mean over the batch, with some modalities of some samples dropped.
+
+        What stands beside a distracted text is to change nothing, also of what its corpus does not
+        annotate: the distance from the answer to the text alone is added.
+        """
         generator = np.random.default_rng([self._seed, 4, step])
-        chosen = self.samples[batch]
+        chosen, bound = self.samples[batch], self.bound[batch]
         share = self._recipe.modality_dropout
-        dropped = drop_modalities(chosen[:, :3], self.bound[batch], share, generator)
-        pooled = self.features.gather(dropped).to(self._device)
-        emotions, polarity = self.module(pooled.vectors, pooled.present)
-        return masked_loss(emotions, polarity, self.rows.take(chosen[:, 3]), EXCLUSIVE).mean()
+        dropped = drop_modalities(chosen[:, :3], bound, share, generator)
+        emotions, polarity = self._answer(dropped)
+        losses = masked_loss(emotions, polarity, self.rows.take(chosen[:, 3]), EXCLUSIVE)
+        losses = losses * torch.from_numpy(np.where(bound, LABELLED, 1)).to(losses)
+        beside = np.flatnonzero(bound & (dropped[:, TEXT] >= 0))
+        if len(beside):
+            alone = self._text_alone(dropped[beside])
+            places = torch.from_numpy(beside).to(self._device)
+            away = divergence(emotions[places], polarity[places], alone)
+            losses = losses.index_add(0, places, away, alpha=STEADY)
+        return losses.mean()
+
+    def _answer(self, samples: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        pooled = self.features.gather(samples).to(self._device)
+        logits: tuple[Tensor, Tensor] = self.module(pooled.vectors, pooled.present)
+        return logits
+
+    @torch.no_grad()
+    def _text_alone(self, samples: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """The logits of the texts, without dropout."""
+        texts = np.full_like(samples, -1)
+        texts[:, TEXT] = samples[:, TEXT]
+        self.module.eval()
+        answer = self._answer(texts)
+        self.module.train()
+        return answer
 
 
 def own_samples(rows: Rows, features: Features) -> Samples:
@@ -73,13 +117,13 @@ def own_samples(rows: Rows, features: Features) -> Samples:
     return np.stack([*columns, index], axis=1)
 
 
-def composites(rows: Rows, features: Features, count: int, seed: int) -> Samples:
+def composites(rows: Rows, features: Features, count: int, seed: int, epoch: int = 0) -> Samples:
     """Samples joined from rows of different corpora that carry the same single emotion.
 
     They show how modalities meet, which no corpus of three does; their labels are the text's,
     else the voice's. Empty where a modality has no labelled rows.
     """
-    generator = np.random.default_rng([seed, 5])
+    generator = np.random.default_rng([seed, 5, epoch])
     single = dominant_emotions(rows)
     alone = np.stack([features.place[name] >= 0 for name in MODALITIES], axis=1)
     alone &= alone.sum(axis=1, keepdims=True) == 1
@@ -99,13 +143,13 @@ def composites(rows: Rows, features: Features, count: int, seed: int) -> Samples
     return samples
 
 
-def distracted(rows: Rows, features: Features, count: int, seed: int) -> Samples:
+def distracted(rows: Rows, features: Features, count: int, seed: int, epoch: int = 0) -> Samples:
     """Texts that stand alone, joined with any picture of a post or any face, any voice or both.
 
     The label is the text's: the fusion learns that the rest may have nothing to say. Empty where
     there are no such pictures.
     """
-    generator = np.random.default_rng([seed, 6])
+    generator = np.random.default_rng([seed, 6, epoch])
     has = {name: features.place[name] >= 0 for name in MODALITIES}
     texts = np.flatnonzero(has["text"] & ~has["image"] & ~has["audio"])
     pictures = np.flatnonzero(has["text"] & has["image"])

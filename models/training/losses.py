@@ -9,6 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 from models.corpora import Rows
 
 LABELS = 5.0  # emotions that a corpus annotates on average: the scale of their sum
+POLARITY = 0.5  # weight of polarity beside the emotions
 
 
 def masked_loss(emotions: Tensor, polarity: Tensor, rows: Rows, exclusive: float = 0.0) -> Tensor:
@@ -31,8 +32,21 @@ def masked_loss(emotions: Tensor, polarity: Tensor, rows: Rows, exclusive: float
         loss = loss - exclusive * single * (shares * order).sum(dim=1)
     target = torch.from_numpy(rows.polarity).to(device)
     cross = -(target.nan_to_num() * log_softmax(polarity.float(), dim=1)).sum(dim=1)
-    loss = loss + cross * torch.from_numpy(rows.polarity_weight).to(device) * 0.5
+    loss = loss + cross * torch.from_numpy(rows.polarity_weight).to(device) * POLARITY
     return loss * torch.from_numpy(rows.weight).to(device)
+
+
+def divergence(emotions: Tensor, polarity: Tensor, wanted: tuple[Tensor, Tensor]) -> Tensor:
+    """How far logits are from `wanted` ones, emotions `(batch, 7)` and polarity `(batch, 3)`.
+
+    The Kullback-Leibler divergence of the latter from the former, `(batch,)`, on the scale of
+    `masked_loss`: 0 where they agree.
+    """
+    p, shares = wanted[0].sigmoid(), wanted[1].softmax(dim=1)
+    cross = binary_cross_entropy_with_logits(emotions, p, reduction="none")
+    least = binary_cross_entropy_with_logits(wanted[0], p, reduction="none")
+    gap = (shares * (log_softmax(wanted[1], dim=1) - log_softmax(polarity, dim=1))).sum(dim=1)
+    return (cross - least).sum(dim=1) / LABELS + POLARITY * gap
 
 
 class FineLabels:

@@ -126,10 +126,10 @@ class AudioRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FusionRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`corpora`: those whose rows teach the fusion, of any modality; `composites`: samples of a
-    text, a face and a voice that share a label; `distracted`: samples of a text beside pictures and
-    voices that have nothing to do with it; `multi`: the corpora with several labels a row,
-    on whose held-out rows the thresholds are chosen."""
+    """`corpora`: those whose rows teach the fusion, of any modality; `composites`: samples an epoch
+    of a text, a face and a voice that share a label; `distracted`: samples an epoch of a text
+    beside pictures and voices that have nothing to do with it; `multi`: the corpora with several
+    labels a row, on whose held-out rows the thresholds are chosen."""
 
     corpora: list[Corpus]
     multi: list[str]

@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from models.corpora import Rows
+from models.corpora import Rows, majority
 from models.labels import EMOTIONS
 from models.metrics import f1
 from models.prediction import sigmoid
-from models.training.calibration import temperature, thresholds
+from models.training.calibration import effective_rows, temperature, thresholds
 
 NAN = float("nan")
 
@@ -55,7 +55,7 @@ def test_a_small_corpus_has_the_same_say() -> None:
     assert 1.0 < found.emotions < alone.emotions - 0.4
 
 
-def test_two_speakers_are_no_reason_to_distrust_a_model() -> None:
+def test_two_speakers_say_less_than_their_rows() -> None:
     sure, labels = drawn(500, 3.0, 7)
     right, others = drawn(500, 1.0, 8)
     both = rows(np.concatenate([labels, others]), ["a"] * 1000)
@@ -65,10 +65,30 @@ def test_two_speakers_are_no_reason_to_distrust_a_model() -> None:
     assert alone > 1.5
     two: list[str | None] = ["one" if row < 500 else "other" for row in range(1000)]
     speakers = dataclasses.replace(both, groups=two)
-    assert temperature(logits, nothing, speakers).emotions < 1.1
+    assert 1.3 < temperature(logits, nothing, speakers).emotions < alone - 0.1
     names: list[str | None] = [f"s{row % 500}" for row in range(1000)]
     many = dataclasses.replace(both, groups=names)
     assert abs(temperature(logits, nothing, many).emotions - alone) < 0.2
+
+
+def test_rows_of_a_group_count_for_fewer() -> None:
+    assert effective_rows([None] * 5) == 5
+    assert effective_rows(["a", "b", None]) == 3
+    assert 2 < effective_rows(["a"] * 100 + ["b"] * 100) < 20  # never more than 1 / ALIKE a group
+
+
+def test_a_confidence_is_the_probability_that_most_raters_agree() -> None:
+    generator = np.random.default_rng(9)
+    shares = generator.dirichlet(np.full(7, 0.4), 4000)
+    logits = np.log(shares / (1 - shares)).clip(-8, 8).astype(np.float32)
+    found = temperature(logits, np.zeros((4000, 3), np.float32), rows(shares, ["a"] * 4000))
+    assert found.emotions < 0.8
+    assert (majority(shares.astype(np.float32)).sum(axis=1) == 1).all()
+
+
+def test_labels_that_are_no_shares_stay_as_they_are() -> None:
+    several = np.array([[1, 0, 1, 0, NAN, 0, 0], [0, 0, 0, 0, 0, 0, 0]], np.float32)
+    assert (majority(several) == np.nan_to_num(several)).all()
 
 
 def test_what_is_not_annotated_decides_nothing() -> None:

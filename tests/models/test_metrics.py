@@ -5,6 +5,7 @@ from sklearn.metrics import average_precision_score
 from models.metrics import (
     average_precision,
     calibration_error,
+    chance_calibration_error,
     choice_scores,
     confusion,
     expected_calibration_error,
@@ -51,6 +52,14 @@ def test_calibration_error() -> None:
     sure = np.full(100, 0.8, np.float32)
     assert calibration_error(sure, np.arange(100) < 80) == pytest.approx(0, abs=1e-6)
     assert calibration_error(sure, np.zeros(100, bool)) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_what_chance_makes_of_few_rows() -> None:
+    few, many = np.full(100, 0.8), np.full(10_000, 0.8)
+    expected = (2 / np.pi * 0.8 * 0.2 / 100) ** 0.5  # the mean absolute deviation of a share
+    assert chance_calibration_error(few) == pytest.approx(expected, rel=0.15)
+    assert chance_calibration_error(many) < chance_calibration_error(few) / 5
+    assert chance_calibration_error(np.ones(10)) == 0
 
 
 def test_reliability_is_what_the_error_is_made_of() -> None:
