@@ -112,7 +112,7 @@ def temperature(emotions: Floats, polarity: Floats, rows: Rows) -> Temperature:
 
 
 def likeliest(loss: Callable[[float], Losses], rows: Rows, chosen: Bools) -> float:
-    """The divisor of most likelihood times prior: two speakers are no reason to distrust a model.
+    """The divisor of most likelihood times prior: a few speakers are little reason for doubt.
 
     `loss` gives a negative log-likelihood a row, of which the `chosen` count. The prior is normal
     in the logarithm, `SPREAD` around 1. Rows of one group err alike and count for fewer. A subset
