@@ -11,7 +11,7 @@ import pytest
 
 from models.corpora import DataError, Rows, read_split
 from models.degrade import add_noise, blur_pictures, drop_words, modalities, only
-from models.evaluation import Model, ask, report_on, score_rows, tasks
+from models.evaluation import Answers, Model, ask, report_on, score_rows, tasks
 from models.intervals import Difference
 from models.labels import EMOTIONS
 from models.predictor import Predictor
@@ -20,7 +20,7 @@ from models.preprocess import audio, image
 from models.release import DEFAULT_RELEASE
 from models.report.page import write_report
 from models.report.study import Comparison, ModelReport, Study, compare, study
-from models.robustness import rises, robustness
+from models.robustness import headline, rises, robustness
 from tests.models.samples import flac, png
 
 pytestmark = pytest.mark.timeout(600)  # many passes of the model
@@ -194,6 +194,36 @@ def test_robustness_asks_about_every_subset_addition_and_damage(found: Study) ->
         assert len(curve.levels) == len(curve.scores)
     words = spoilt.curves[0].scores
     assert words[-1].value < words[0].value
+
+
+@pytest.mark.parametrize(("kinds", "score"), [(1, "polarity_accuracy"), (2, "macro_f1")])
+def test_one_kind_of_emotion_is_no_score_to_be_known_by(kinds: int, score: str) -> None:
+    count = 6
+    given = np.eye(7, dtype=np.float32)[np.arange(count) % kinds]
+    rows = Rows(
+        ["x"] * count,
+        [None] * count,
+        [None] * count,
+        given,
+        np.eye(3, dtype=np.float32)[np.arange(count) % 3],
+        np.ones(count, np.float32),
+        np.ones(count, np.float32),
+        np.array(["a"] * count),
+        [None] * count,
+        [()] * count,
+    )
+    said = np.full((count, 7), 0.5, np.float32)
+    answers = Answers(
+        rows,
+        np.arange(count),
+        count,
+        emotions=said,
+        polarity=said[:, :3],
+        passed=said > 0.4,
+        confidence=said[:, 0],
+        abstained=said[:, 0] < 0.4,
+    )
+    assert headline(answers) == score
 
 
 def test_a_rise_is_more_than_noise() -> None:
