@@ -1,6 +1,7 @@
 """Scoring a Parquet file: one row out for each row in, in the same order."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,24 +39,31 @@ def score_parquet(
     """Score every row of `source` by whichever of text, image and audio it has; the unreadable.
 
     A row of which something cannot be read is scored by nothing: the model's prior, abstained.
-    Those are what is counted and returned. `progress` is told the rows done so far.
+    Those are what is counted and returned. `progress` is told the rows done so far. `out` is
+    complete or untouched.
 
     Raises:
-        DataError: `source` is no Parquet file, or has no `id`.
+        DataError: `source` is no Parquet file, or has no `id`; `out` cannot be written.
         ReleaseError: the release cannot be trusted or read.
     """
     file, columns = _open(source)
-    preparer, predictor = Preparer.load(release), Predictor.load(release, device)
+    model = Preparer.load(release), Predictor.load(release, device)
+    partial = out.with_name(f".{out.name}.partial")
     unreadable = done = 0
-    with pq.ParquetWriter(out, SCHEMA) as writer:
-        for chunk in file.iter_batches(CHUNK, columns=columns):
-            rows = chunk.to_pylist()
-            answers, failed = _score([_item(row) for row in rows], preparer, predictor)
-            unreadable += failed
-            table = [_row(row["id"], answer) for row, answer in zip(rows, answers, strict=True)]
-            writer.write_batch(pa.RecordBatch.from_pylist(table, schema=SCHEMA))
-            done += len(rows)
-            progress(done)
+    try:
+        with pq.ParquetWriter(partial, SCHEMA) as writer:
+            for chunk in _chunks(file, columns, source):
+                scored, failed = _scored(chunk, *model)
+                writer.write_batch(scored)
+                unreadable += failed
+                done += len(chunk)
+                progress(done)
+        partial.replace(out)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else error
+        raise DataError(f"{out} cannot be written: {why}") from error
+    finally:
+        partial.unlink(missing_ok=True)
     return unreadable
 
 
@@ -68,6 +76,24 @@ def _open(source: Path) -> tuple[pq.ParquetFile, list[str]]:
     if "id" not in columns:
         raise DataError(f"{source} has no column id; it has {', '.join(file.schema_arrow.names)}")
     return file, columns
+
+
+def _chunks(file: pq.ParquetFile, columns: list[str], source: Path) -> Iterator[pa.RecordBatch]:
+    """The rows, some at a time. Raises DataError where the file is damaged further on."""
+    try:
+        yield from file.iter_batches(CHUNK, columns=columns)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{source} cannot be read to its end: {error}") from error
+
+
+def _scored(
+    chunk: pa.RecordBatch, preparer: Preparer, predictor: Predictor
+) -> tuple[pa.RecordBatch, int]:
+    """The rows of the result, and how many of them could not be read."""
+    rows = chunk.to_pylist()
+    answers, failed = _score([_item(row) for row in rows], preparer, predictor)
+    table = [_row(row["id"], answer) for row, answer in zip(rows, answers, strict=True)]
+    return pa.RecordBatch.from_pylist(table, schema=SCHEMA), failed
 
 
 def _item(row: dict[str, Any]) -> Item:
