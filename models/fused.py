@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from models.fusion import Fusion
 from models.labels import MODALITIES, Modality
-from models.prepare import Prepared
+from models.prepare import Prepared, evidence_of
 from models.release import Config
 from models.towers.audio import AudioTower
 from models.towers.base import Tower
@@ -22,21 +22,27 @@ class Pooled:
 
     `vectors`: `(batch, dim)` float32 a tower, by modality, zeros where an item lacks it; `present`
     `(batch, 3)`, in the order of `MODALITIES`, tells where. What has no tower is never present.
+    `evidence` `(batch, 7)`: log-odds of the emotions by n-grams, which count where the text does;
+    None where nothing has any.
     """
 
     vectors: dict[str, Tensor]
     present: Tensor
+    evidence: Tensor | None = None
 
     def to(self, device: torch.device) -> "Pooled":
         """The same on another device."""
         vectors = {name: value.to(device) for name, value in self.vectors.items()}
-        return Pooled(vectors, self.present.to(device))
+        evidence = None if self.evidence is None else self.evidence.to(device)
+        return Pooled(vectors, self.present.to(device), evidence)
 
     def only(self, modality: int, rows: Tensor) -> "Pooled":
         """These rows with everything masked but one modality."""
         present = torch.zeros_like(self.present[rows])
         present[:, modality] = True
-        return Pooled({name: value[rows] for name, value in self.vectors.items()}, present)
+        vectors = {name: value[rows] for name, value in self.vectors.items()}
+        evidence = None if self.evidence is None else self.evidence[rows]
+        return Pooled(vectors, present, evidence)
 
 
 class FusedModel(nn.Module):
@@ -85,12 +91,21 @@ class FusedModel(nn.Module):
                 present[rows, MODALITIES.index(name)] = True
                 tensors = [torch.tensor(array) for array in arrays.values()]  # the tower moves them
                 vectors[name][rows] = tower.encode(tensors).pooled.float()
-        return Pooled(vectors, present.to(device))
+        said = evidence_of(batch)
+        evidence = None if said is None else torch.from_numpy(said)
+        return Pooled(vectors, present, evidence).to(device)
 
     def forward(self, pooled: Pooled) -> tuple[Tensor, Tensor]:
         """Emotion logits `(batch, 7)` and polarity logits `(batch, 3)`."""
-        logits: tuple[Tensor, Tensor] = self.fusion(pooled.vectors, pooled.present)
-        return logits
+        emotions, polarity = self.fusion(pooled.vectors, pooled.present)
+        if pooled.evidence is not None:
+            emotions = weighed(emotions, pooled.evidence, pooled.present)
+        return emotions, polarity
+
+
+def weighed(emotions: Tensor, evidence: Tensor, present: Tensor) -> Tensor:
+    """Emotion logits with the evidence of n-grams, both `(batch, 7)`, where there is a text."""
+    return emotions + evidence * present[:, MODALITIES.index("text"), None]
 
 
 def _array(item: Prepared, modality: str) -> object | None:

@@ -14,7 +14,7 @@ from models.fused import FusedModel
 from models.labels import MODALITIES, Modality
 from models.prediction import Prediction, Spoken, predict_from
 from models.prepare import Prepared
-from models.release import DEFAULT_RELEASE, WEIGHTS, Calibration, read_config, verify
+from models.release import DEFAULT_RELEASE, Calibration, full_name, read_config, verify
 from models.weights import load_weights
 
 __all__ = ["DEFAULT_RELEASE", "Prediction", "Predictor"]
@@ -54,12 +54,11 @@ class Predictor:
         place = available(device)
         model = load_weights(config, release)
         model.place(place, dtype or fastest_dtype(place))
-        name = f"{manifest.name}@{manifest.sha256[WEIGHTS][:12]}"
-        return cls(model, config.calibration, name)
+        return cls(model, config.calibration, full_name(manifest, config))
 
     @property
     def name(self) -> str:
-        """Model name and the first 12 digits of the weights' sha256, `fused-joint@0123456789ab`."""
+        """Model name and hash, `fused-joint@0123456789ab`; see `models.release.full_name`."""
         return self._name
 
     @property

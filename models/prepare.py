@@ -12,9 +12,11 @@ import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
 from models.errors import ItemError, ReleaseError
+from models.labels import EMOTIONS
+from models.ngrams import Ngrams
 from models.preprocess import audio, image
 from models.preprocess.text import normalise
-from models.release import Config, read_config, verify
+from models.release import NGRAMS, Config, read_config, verify
 
 IMAGE_COST = 32  # tokens of text that cost as much as one picture, measured on a processor
 MARKERS = 2  # tokens that the tokenizer adds to every text: <s> and </s>
@@ -36,13 +38,15 @@ class Item:
 class Prepared:
     """The arrays of one item, ready for the device process. Absent modalities are None.
 
-    `tokens` int32 `(tokens,)`; `pixels` uint8 `(size, size, 3)`; `mel` float16 `(80, frames)`.
-    `truncated`: the text or the sound was longer than the model reads.
+    `tokens` int32 `(tokens,)`; `pixels` uint8 `(size, size, 3)`; `mel` float16 `(80, frames)`;
+    `evidence` float32 `(7,)`: log-odds of the emotions by the n-grams of the text, None where the
+    release has none. `truncated`: the text or the sound was longer than the model reads.
     """
 
     tokens: npt.NDArray[np.int32] | None = None
     pixels: npt.NDArray[np.uint8] | None = None
     mel: npt.NDArray[np.float16] | None = None
+    evidence: npt.NDArray[np.float32] | None = None
     truncated: bool = False
 
     @property
@@ -61,7 +65,7 @@ class Preparer:
     A modality that the release does not read counts as not given.
     """
 
-    def __init__(self, tokenizer: Tokenizer, config: Config) -> None:
+    def __init__(self, tokenizer: Tokenizer, config: Config, ngrams: Ngrams | None = None) -> None:
         tokenizer.enable_truncation(config.text.max_tokens)
         tokenizer.no_padding()
         if tokenizer.get_vocab_size() > config.text.encoder["vocab_size"]:
@@ -70,25 +74,38 @@ class Preparer:
                 f"knows {config.text.encoder['vocab_size']}: they do not belong together"
             )
         self._tokenizer = tokenizer
+        self._ngrams = ngrams
         self._image_size = config.image.size if config.image else None
         self._hears = config.audio is not None
 
     @classmethod
     def load(cls, release: Path) -> "Preparer":
-        """Check and read the tokenizer and the sizes of a release folder.
+        """Check and read the tokenizer, the n-grams and the sizes of a release folder.
 
         Raises ReleaseError where they are missing, altered or do not fit each other.
         """
         verify(release, ("config.json", "tokenizer.json"))
-        return cls(read_tokenizer(release), read_config(release))
+        if read_config(release).text.ngrams:
+            verify(release, (NGRAMS,))
+        return cls.read(release)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Preparer":
+        """The same of a folder without a manifest, as an export to ONNX is one."""
+        config = read_config(folder)
+        ngrams = Ngrams.load(folder, config.text.ngrams) if config.text.ngrams else None
+        return cls(read_tokenizer(folder), config, ngrams)
 
     def prepare(self, items: Sequence[Item]) -> list[Prepared | ItemError]:
         """Prepare every item, in order. One that cannot be read is an ItemError in its place."""
         texts = [normalise(item.text) if item.text else "" for item in items]
         encodings = self._tokenizer.encode_batch(texts)
-        return [self._one(item, code) for item, code in zip(items, encodings, strict=True)]
+        said = self._ngrams.evidence(texts) if self._ngrams else [None] * len(texts)
+        return [self._one(*parts) for parts in zip(items, encodings, said, strict=True)]
 
-    def _one(self, item: Item, encoding: Encoding) -> Prepared | ItemError:
+    def _one(
+        self, item: Item, encoding: Encoding, evidence: npt.NDArray[np.float32] | None
+    ) -> Prepared | ItemError:
         has_text = len(encoding.ids) > MARKERS
         pixels, mel, cut = None, None, False
         try:
@@ -103,8 +120,17 @@ class Preparer:
             tokens=np.asarray(encoding.ids, dtype=np.int32) if has_text else None,
             pixels=pixels,
             mel=mel,
+            evidence=evidence if has_text else None,
             truncated=cut or bool(has_text and encoding.overflowing),
         )
+
+
+def evidence_of(items: Sequence[Prepared]) -> npt.NDArray[np.float32] | None:
+    """What n-grams say of each item, `(items, 7)`; None where they say nothing of any."""
+    if all(item.evidence is None for item in items):
+        return None
+    none = np.zeros(len(EMOTIONS), np.float32)
+    return np.stack([none if item.evidence is None else item.evidence for item in items])
 
 
 def read_tokenizer(release: Path) -> Tokenizer:

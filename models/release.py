@@ -3,6 +3,7 @@
 config.json         shapes of the towers and the fusion, temperatures, thresholds
 model.safetensors   the weights, half precision; its header names the tokenizer they belong to
 tokenizer.json      of the text tower
+ngrams.safetensors  of the linear model beside it, where config.json has one
 manifest.json       name, label map, and the sha256 of every other file
 card.md             data, licences, scores, limits
 
@@ -11,17 +12,20 @@ header of the weights confirms it (`models/weights.py`).
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
+from safetensors import safe_open
 
 from models.errors import ReleaseError
 from models.labels import EMOTIONS, MODALITIES, POLARITIES, Modality
 
 DEFAULT_RELEASE: Final = Path(__file__).parent / "releases" / "fused-joint"
 WEIGHTS: Final = "model.safetensors"
+NGRAMS: Final = "ngrams.safetensors"
 FORMAT: Final = 1
 JSON_BYTES: Final = 4 << 20  # the most that a config or a manifest may have
 VOUCHED: Final = {".json", ".md", ".safetensors", ".txt"}  # what a manifest may name
@@ -46,11 +50,20 @@ Use = Literal["research", "commercial"]
 Read = TypeVar("Read")
 
 
+class NgramConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`bits` of the hash of a character n-gram, `longest`: its most characters."""
+
+    bits: Annotated[int, msgspec.Meta(ge=1, le=22)] = 17
+    longest: Annotated[int, msgspec.Meta(ge=1, le=8)] = 4
+
+
 class TextConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`encoder`: fields of a `BertConfig`; `max_tokens`: longer texts are cut."""
+    """`encoder`: fields of a `BertConfig`; `max_tokens`: longer texts are cut; `ngrams`: of a
+    linear model beside it, where there is one."""
 
     encoder: dict[str, Any]
     max_tokens: Many = 128
+    ngrams: NgramConfig | None = None
 
 
 class ImageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -214,12 +227,33 @@ def verify(release: Path, only: Sequence[str] = ()) -> Manifest:
                 "partly fetched; fetch the release folder again"
             )
     config = read_config(release)
+    if config.text.ngrams and NGRAMS not in manifest.sha256:
+        raise ReleaseError(f"{release / 'manifest.json'} does not vouch for {NGRAMS}")
     if config.modalities != manifest.modalities:
         raise ReleaseError(
             f"{release}: manifest.json promises {', '.join(manifest.modalities)}, config.json has "
             f"towers for {', '.join(config.modalities)}; fetch the release folder again"
         )
     return manifest
+
+
+def parameters(release: Path) -> int:
+    """How many numbers its weights are, those of the n-grams among them."""
+    count = 0
+    for path in (release / WEIGHTS, release / NGRAMS):
+        if path.is_file():
+            with safe_open(path, framework="np") as file:
+                shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+            count += sum(math.prod(shape) for shape in shapes)
+    return count
+
+
+def full_name(manifest: Manifest, config: Config) -> str:
+    """The name with 12 digits that stand for everything that decides an answer, such as
+    `fused-joint@0123456789ab`: the config, however it is written, and the other files."""
+    sums = [manifest.sha256.get(name, "") for name in (WEIGHTS, NGRAMS, "tokenizer.json")]
+    deciding = msgspec.json.encode((config, sums), order="sorted")
+    return f"{manifest.name}@{hashlib.sha256(deciding).hexdigest()[:12]}"
 
 
 def refuse_pickles(release: Path) -> None:

@@ -12,6 +12,7 @@ from models.labels import EMOTIONS, POLARITIES
 from models.prediction import Prediction
 from models.predictor import Predictor
 from models.prepare import Item, Prepared, Preparer
+from models.release import parameters
 
 CHUNK = 256  # posts prepared at a time
 
@@ -27,12 +28,8 @@ class Released:
     @classmethod
     def load(cls, release: Path) -> "Released":
         """Raises ReleaseError."""
-        from safetensors import safe_open
-
         predictor, preparer = Predictor.load(release, "cpu"), Preparer.load(release)
-        with safe_open(release / "model.safetensors", framework="np") as file:
-            shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118
-        return cls(predictor, preparer, sum(int(np.prod(shape)) for shape in shapes))
+        return cls(predictor, preparer, parameters(release))
 
     def predict(self, posts: Posts, task: ComparedTask) -> Indices:
         """Class of each post, `(posts,)`: the likeliest of the task's own."""

@@ -14,7 +14,7 @@ from models.export.inputs import NAMES, Inputs, collate
 from models.export.padded import OUTPUTS, PaddedModel
 from models.labels import EMOTIONS, MODALITIES, POLARITIES, Modality
 from models.prepare import Prepared
-from models.release import Config, read_config, verify, write_json
+from models.release import NGRAMS, Config, read_config, verify, write_json
 from models.weights import load_weights
 
 GRAPH = "model.onnx"
@@ -46,7 +46,8 @@ def export_onnx(release: Path, out: Path, only: Sequence[Modality] = ()) -> None
     fused.fusion.columns = [MODALITIES.index(name) for name in wanted]
     out.mkdir(parents=True, exist_ok=True)
     _write(PaddedModel(fused, config.calibration).eval(), _example(config, wanted), out / GRAPH)
-    shutil.copyfile(release / "tokenizer.json", out / "tokenizer.json")
+    for name in ("tokenizer.json", *([NGRAMS] if config.text.ngrams else [])):
+        shutil.copyfile(release / name, out / name)
     write_json(out / "config.json", config)
     labels = {"emotions": EMOTIONS, "polarities": POLARITIES, "inputs": wanted}
     write_json(out / "labels.json", labels | {"thresholds": config.calibration.thresholds})
@@ -83,4 +84,5 @@ def _example(config: Config, wanted: Sequence[Modality]) -> Inputs:
         np.zeros((80, 46), np.float16),
     )
     inputs = collate([item, Prepared(), item], config)
-    return {name: inputs[name] for modality in wanted for name in NAMES[modality]}
+    names = [name for modality in wanted for name in NAMES[modality]]
+    return {name: inputs[name] for name in names if name in inputs}

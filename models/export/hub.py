@@ -25,6 +25,7 @@ from models.labels import EMOTIONS, POLARITIES
 from models.prepare import read_tokenizer
 from models.release import (
     MODEL_TYPE,
+    NGRAMS,
     WEIGHTS,
     Config,
     read_config,
@@ -108,8 +109,8 @@ def export_transformers(release: Path, out: Path) -> None:
     """Write a release as a folder that `transformers` and Weathervane both load.
 
     `config.json` (with the label map), `model.safetensors`, `tokenizer.json` and its config,
-    `README.md` (the card), `scores.json` and the manifest. Raises ReleaseError for a release that
-    cannot be trusted.
+    the n-grams, `README.md` (the card), `scores.json` and the manifest. Raises ReleaseError for a
+    release that cannot be trusted.
     """
     manifest = verify(release)
     out.mkdir(parents=True, exist_ok=True)
@@ -117,7 +118,7 @@ def export_transformers(release: Path, out: Path) -> None:
     config.architectures = [WeathervaneModel.__name__]
     config.dtype = torch.float16
     config.save_pretrained(out)
-    for name in (WEIGHTS, "tokenizer.json", "scores.json"):
+    for name in (WEIGHTS, NGRAMS, "tokenizer.json", "scores.json"):
         if name in manifest.sha256:
             shutil.copyfile(release / name, out / name)
     write_json(out / "tokenizer_config.json", _tokenizer_config(release))

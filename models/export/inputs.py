@@ -4,6 +4,7 @@ Names and shapes, `batch` being any number; a modality that an item lacks is zer
 by its mask or length:
 
 input_ids        int64 (batch, time)          attention_mask    int64 (batch, time)
+evidence         float32 (batch, 7), where the release has n-grams; zeros without a text
 pixel_values     uint8 (batch, size, size, 3) pixel_mask        int64 (batch,)
 input_features   float32 (batch, 80, frames)  feature_lengths   int64 (batch,), in frames
 """
@@ -13,14 +14,14 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from models.labels import Modality
-from models.prepare import Prepared
+from models.labels import EMOTIONS, Modality
+from models.prepare import Prepared, evidence_of
 from models.preprocess.audio import BANDS
 from models.release import Config
 
 Inputs = dict[str, npt.NDArray[np.generic]]
-NAMES: dict[Modality, tuple[str, str]] = {
-    "text": ("input_ids", "attention_mask"),
+NAMES: dict[Modality, tuple[str, ...]] = {
+    "text": ("input_ids", "attention_mask", "evidence"),
     "image": ("pixel_values", "pixel_mask"),
     "audio": ("input_features", "feature_lengths"),
 }
@@ -32,6 +33,11 @@ def collate(items: Sequence[Prepared], config: Config) -> Inputs:
     The time and frames of the batch are those of its longest item, at least one and two.
     """
     inputs = _texts(items)
+    if config.text.ngrams:
+        said = evidence_of(items)
+        inputs["evidence"] = (
+            np.zeros((len(items), len(EMOTIONS)), np.float32) if said is None else said
+        )
     if config.image:
         inputs |= _images(items, config.image.size)
     if config.audio:
@@ -46,7 +52,7 @@ def _texts(items: Sequence[Prepared]) -> Inputs:
     for row, tokens in enumerate(found):
         ids[row, : len(tokens)] = tokens
         mask[row, : len(tokens)] = 1
-    return dict(zip(NAMES["text"], (ids, mask), strict=True))
+    return {"input_ids": ids, "attention_mask": mask}
 
 
 def _images(items: Sequence[Prepared], size: int) -> Inputs:

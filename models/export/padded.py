@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from models.fused import FusedModel
+from models.fused import FusedModel, weighed
 from models.fusion import Fusion
 from models.labels import MODALITIES
 from models.release import Calibration, Temperature, subset_key
@@ -44,6 +44,7 @@ class PaddedModel(nn.Module):
         *,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
+        evidence: Tensor | None = None,
         pixel_values: Tensor | None = None,
         pixel_mask: Tensor | None = None,
         input_features: Tensor | None = None,
@@ -55,6 +56,7 @@ class PaddedModel(nn.Module):
             self._temperatures,
             input_ids=input_ids,
             attention_mask=attention_mask,
+            evidence=evidence,
             pixel_values=pixel_values,
             pixel_mask=pixel_mask,
             input_features=input_features,
@@ -68,6 +70,7 @@ def run(
     *,
     input_ids: Tensor | None = None,
     attention_mask: Tensor | None = None,
+    evidence: Tensor | None = None,
     pixel_values: Tensor | None = None,
     pixel_mask: Tensor | None = None,
     input_features: Tensor | None = None,
@@ -105,6 +108,8 @@ def run(
     emotions, polarity = parts.fusion(
         {name: vector.float() for name, vector in vectors.items()}, present
     )
+    if evidence is not None:
+        emotions = weighed(emotions, evidence, present)
     bits = present.long() * torch.tensor([1, 2, 4], device=present.device)
     divisor = torch.tensor(divisors, device=present.device)[bits.sum(dim=1)]  # (batch, 2)
     probable = (emotions / divisor[:, :1]).sigmoid()

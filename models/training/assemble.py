@@ -11,8 +11,10 @@ from safetensors.torch import load_file
 from models.corpora import Rows
 from models.device import settled_dtype
 from models.fused import FusedModel
+from models.fusion import Fusion
 from models.prepare import Preparer, read_tokenizer
 from models.release import (
+    NGRAMS,
     AudioConfig,
     Calibration,
     Config,
@@ -22,7 +24,8 @@ from models.release import (
     write_json,
 )
 from models.towers.text import TextTower
-from models.training.calibration import calibrate
+from models.training import ngram_stage
+from models.training.calibration import Floats, calibrate, logits
 from models.training.card import describe
 from models.training.data import split_train
 from models.training.features import Features, compute_features
@@ -54,18 +57,43 @@ def train_fusion(job: Job) -> Path:
     if not optimise(task, plan.fusion.fit, out / "fusion", stage="fusion", report=job.report):
         return release
     save_model(plan, out, model, release)
+    evidence = add_ngrams(job, model.fusion, held, held_features)
     joined = composites(held, held_features, HELD_COMPOSITES, plan.seed)
     beside = distracted(held, held_features, plan.fusion.distracted // 10, plan.seed)
     samples = own_samples(held, held_features)
     # Voices are few: what is held out of them is too little, so composites speak for them too.
     both = np.concatenate([samples, joined])
     calibration = calibrate(
-        model.fusion, held, held_features, both, plan.fusion.multi, distracted=beside
+        model.fusion,
+        held,
+        held_features,
+        both,
+        plan.fusion.multi,
+        distracted=beside,
+        evidence=evidence,
     )
     config = shape(plan, model.text, calibration)
     write_json(release / "config.json", config)
     describe(release, plan, data, out)
     return release
+
+
+def add_ngrams(job: Job, fusion: Fusion, held: Rows, features: Features) -> Floats | None:
+    """Fit the n-grams, where the recipe has them, and write them into `release`.
+
+    Returns what they say of the `held` rows, `(rows, 7)`, on which their weight is chosen.
+    """
+    plan, recipe, release = job.plan, job.plan.text.ngrams, job.out / "release"
+    if recipe is None:
+        (release / NGRAMS).unlink(missing_ok=True)
+        return None
+    learnt, _ = split_train(job.data, recipe.corpora, plan.dev, plan.held_out, plan.seed)
+    texts = own_samples(held, features)
+    texts[:, 1:3] = -1
+    emotions, _ = logits(fusion, features, texts)
+    ngrams = ngram_stage.weighed(ngram_stage.fit(learnt, recipe), emotions, held)
+    ngrams.save(release)
+    return ngrams.evidence(ngram_stage.plain(held))
 
 
 def build(job: Job, release: Path) -> FusedModel:
@@ -90,7 +118,11 @@ def shape(plan: Recipe, text: TextTower, calibration: Calibration | None = None)
     """The release's config."""
     audio = plan.audio
     return Config(
-        TextConfig(text.config, min(plan.text.max_tokens, text.config["max_position_embeddings"])),
+        TextConfig(
+            text.config,
+            min(plan.text.max_tokens, text.config["max_position_embeddings"]),
+            plan.text.ngrams.shape if plan.text.ngrams else None,
+        ),
         ImageConfig(plan.image.size) if plan.image else None,
         AudioConfig(audio.width, audio.heads, audio.ffn, audio.layers) if audio else None,
         plan.fusion.shape,

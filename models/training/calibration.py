@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 
 from models.corpora import Rows, majority
+from models.fused import weighed
 from models.fusion import Fusion
 from models.labels import EMOTIONS, MODALITIES
 from models.metrics import Bools, f1
@@ -38,12 +39,13 @@ def calibrate(
     multi: list[str],
     *,
     distracted: Samples,
+    evidence: Floats | None = None,
 ) -> Calibration:
     """Choose everything on held-out `samples` of `rows`.
 
     `distracted` are more of them, labelled by their text alone: they tell nothing about subsets
     without it. `multi` names the corpora with several labels a row, on which the thresholds are
-    chosen.
+    chosen. `evidence` `(rows, 7)`: what n-grams say of the texts of `rows`.
     """
     temperatures: dict[str, Temperature] = {}
     for subset in SUBSETS:
@@ -55,13 +57,13 @@ def calibrate(
         if len(chosen) < FEW:
             continue
         chosen[:, [c for c in range(3) if c not in subset]] = -1
-        emotions, polarity = logits(fusion, features, chosen)
+        emotions, polarity = logits(fusion, features, chosen, evidence)
         key = subset_key(tuple(MODALITIES[column] for column in subset))
         temperatures[key] = temperature(emotions, polarity, rows.take(chosen[:, 3]))
     own = samples[samples[:, 0] == samples[:, 3]].copy()
     own[:, 1:3] = -1
     text_rows = rows.take(own[:, 3])
-    emotions, _ = logits(fusion, features, own)
+    emotions, _ = logits(fusion, features, own, evidence)
     divisor = temperatures.get("text", Temperature()).emotions
     probabilities = sigmoid(emotions / np.float32(divisor))
     confidence = probabilities.max(axis=1)
@@ -73,10 +75,15 @@ def calibrate(
 
 
 @torch.inference_mode()
-def logits(fusion: Fusion, features: Features, samples: Samples) -> tuple[Floats, Floats]:
-    """Emotion `(samples, 7)` and polarity `(samples, 3)` logits."""
+def logits(
+    fusion: Fusion, features: Features, samples: Samples, evidence: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """Emotion `(samples, 7)` and polarity `(samples, 3)` logits; `evidence` `(rows, 7)`."""
     pooled = features.gather(samples[:, :3]).to(fusion.summary.device)
     emotions, polarity = fusion(pooled.vectors, pooled.present)
+    if evidence is not None:
+        said = torch.from_numpy(evidence[samples[:, TEXT]]).to(emotions)
+        emotions = weighed(emotions, said, pooled.present)
     return emotions.cpu().numpy(), polarity.cpu().numpy()
 
 
@@ -87,48 +94,70 @@ def temperature(emotions: Floats, polarity: Floats, rows: Rows) -> Temperature:
     probability of being right, and not the share of those who would agree. A polarity that follows
     from emotions has a say where none is annotated.
     """
-    known = ~np.isnan(rows.emotions)
-    wanted = majority(rows.emotions)
     target = np.nan_to_num(rows.polarity)
-
-    def emotion_loss(divisor: float) -> Losses:
-        p = np.clip(sigmoid(emotions / np.float32(divisor)), 1e-6, 1 - 1e-6)
-        each = wanted * np.log(p) + (1 - wanted) * np.log(1 - p)
-        found: Losses = -(each * known).sum(axis=1)
-        return found
 
     def polarity_loss(divisor: float) -> Losses:
         p = np.clip(softmax(polarity / np.float32(divisor)), 1e-6, 1)
         found: Losses = -(target * np.log(p)).sum(axis=1)
         return found
 
-    labelled: Bools = np.asarray(known.any(axis=1))
     graded: Bools = ~np.isnan(rows.polarity[:, 0])
     annotated: Bools = np.asarray(graded & (rows.polarity_weight == 1.0))
     graded = annotated if annotated.any() else graded
     return Temperature(
-        likeliest(emotion_loss, rows, labelled), likeliest(polarity_loss, rows, graded)
+        likeliest(emotion_loss(emotions, rows), rows, labelled(rows)),
+        likeliest(polarity_loss, rows, graded),
     )
 
 
+def misfit(emotions: Floats, rows: Rows) -> float:
+    """How badly logits `(rows, 7)` explain the emotions of `rows` at the best divisor for them."""
+    return float(misfits(emotion_loss(emotions, rows), rows, labelled(rows)).min())
+
+
+def labelled(rows: Rows) -> Bools:
+    """Which rows annotate emotions, `(rows,)`."""
+    return np.asarray(~np.isnan(rows.emotions).all(axis=1))
+
+
+def emotion_loss(emotions: Floats, rows: Rows) -> Callable[[float], Losses]:
+    """The negative log-likelihood of each row by the divisor of its logits `(rows, 7)`."""
+    known = ~np.isnan(rows.emotions)
+    wanted = majority(rows.emotions)
+
+    def loss(divisor: float) -> Losses:
+        p = np.clip(sigmoid(emotions / np.float32(divisor)), 1e-6, 1 - 1e-6)
+        each = wanted * np.log(p) + (1 - wanted) * np.log(1 - p)
+        found: Losses = -(each * known).sum(axis=1)
+        return found
+
+    return loss
+
+
 def likeliest(loss: Callable[[float], Losses], rows: Rows, chosen: Bools) -> float:
-    """The divisor of most likelihood times prior: a few speakers are little reason for doubt.
+    """The divisor of `GRID` with the least misfit; 1 where nothing is chosen."""
+    if not chosen.any():
+        return 1.0
+    return round(float(GRID[int(misfits(loss, rows, chosen).argmin())]), 4)
+
+
+def misfits(loss: Callable[[float], Losses], rows: Rows, chosen: Bools) -> Losses:
+    """Negative log-likelihood and prior of each divisor of `GRID`, `(divisors,)`: a few speakers
+    are little reason for doubt.
 
     `loss` gives a negative log-likelihood a row, of which the `chosen` count. The prior is normal
     in the logarithm, `SPREAD` around 1. Rows of one group err alike and count for fewer. A subset
     of modalities must be calibrated on tweets and on film dialogue: no corpus counts for more than
     `HEARD` rows.
     """
-    if not chosen.any():
-        return 1.0
+    total: Losses = np.log(GRID) ** 2 / (2 * SPREAD**2)
     losses = np.stack([loss(divisor)[chosen] for divisor in GRID])  # (divisors, rows)
     corpus = rows.corpus[chosen]
     groups = np.array([rows.groups[row] for row in np.flatnonzero(chosen)], dtype=object)
-    against = np.log(GRID) ** 2 / (2 * SPREAD**2)
     for name in np.unique(corpus):
         here = corpus == name
-        against += min(effective_rows(groups[here]), HEARD) * losses[:, here].mean(axis=1)
-    return round(float(GRID[int(against.argmin())]), 4)
+        total += min(effective_rows(groups[here]), HEARD) * losses[:, here].mean(axis=1)
+    return total
 
 
 def effective_rows(groups: Sequence[str | None]) -> float:

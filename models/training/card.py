@@ -11,17 +11,15 @@ from typing import Final
 
 from models.behaviour import BAD, Outcome, rates, run_posts
 from models.evaluation import POLARITY
-from models.fused import FusedModel
 from models.intervals import Estimate
 from models.predictor import Predictor
 from models.prepare import Preparer
-from models.release import Calibration, read_config, write_json, write_manifest
+from models.release import Calibration, parameters, read_config, write_json, write_manifest
 from models.training.assess import COVERAGES, Assessed, assess, headline
 from models.training.card_words import ALWAYS, HEAD, PICTURES, SEVERAL, SPEECH, USE
 from models.training.licences import corpora, is_permissive, use_of
 from models.training.recipe import Recipe, read_recipe
 from models.training.steplog import Cost, costs
-from models.weights import load_weights
 
 WATTS: Final = (
     12.0  # of one busy server core, with its share of memory, supply and cooling: assumed
@@ -55,7 +53,7 @@ def describe(release: Path, plan: Recipe, data: Path, run: Path) -> None:
     )
     config = read_config(release)
     parts = [
-        _head(plan, load_weights(config, release)),
+        _head(plan, release),
         USE[use_of(plan)],
         _scores(found),
         _subsets(found),
@@ -71,7 +69,7 @@ def describe(release: Path, plan: Recipe, data: Path, run: Path) -> None:
     write_manifest(release, plan.name, use_of(plan))
 
 
-def _head(plan: Recipe, model: FusedModel) -> str:
+def _head(plan: Recipe, release: Path) -> str:
     text = f"a text transformer started from {plan.text.start} ({len(plan.text.layers)} layers)"
     if plan.text.average:
         text += f", the mean of {' and '.join(plan.text.average)}"
@@ -79,6 +77,8 @@ def _head(plan: Recipe, model: FusedModel) -> str:
         teachers = [teacher.release.removesuffix("/release") for teacher in plan.text.teachers]
         text += f", taught by {', '.join(teachers)} beside the labels"
     parts = [text]
+    if plan.text.ngrams:
+        parts.append("a linear model of character n-grams beside it where a text has Chinese")
     limits = [f"{plan.text.max_tokens} tokens of text"]
     reads = ["text"]
     if plan.image:
@@ -93,7 +93,7 @@ def _head(plan: Recipe, model: FusedModel) -> str:
     return HEAD.format(
         name=plan.name,
         reads=f"any of {', '.join(reads)}" if len(reads) > 1 else "text alone",
-        millions=sum(parameter.numel() for parameter in model.parameters()) / 1e6,
+        millions=parameters(release) / 1e6,
         parts=",\n".join((*parts, f"joined by {joined}" if len(parts) > 1 else "two small layers")),
         limits=", ".join(limits),
         day=datetime.now(UTC).strftime("%Y-%m-%d"),

@@ -17,6 +17,7 @@ def corpora(plan: Recipe) -> dict[str, list[str]]:
     parts: dict[str, list[str]] = {
         "reading": plan.text.reading.corpora if plan.text.reading else [],
         "text": _names(plan.text.corpora),
+        "n-grams": _names(plan.text.ngrams.corpora) if plan.text.ngrams else [],
         "image": _names(plan.image.corpora) if plan.image else [],
         "audio": _names(plan.audio.corpora) if plan.audio else [],
         "fusion": _names(plan.fusion.corpora),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from models.errors import ModelError
-from models.release import FusionConfig
+from models.release import FusionConfig, NgramConfig
 
 
 class RecipeError(ModelError):
@@ -61,6 +61,15 @@ class Reading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fit: Fit = Fit(epochs=4.0, rate=5e-4, average=0.99)
 
 
+class NgramRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A linear model of the character n-grams of Chinese texts beside the tower. `strength`: the
+    inverse of the regularisation, as scikit-learn's C."""
+
+    corpora: list[Corpus]
+    shape: NgramConfig = NgramConfig()
+    strength: Annotated[float, msgspec.Meta(gt=0)] = 4.0
+
+
 class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`start`: folder or hub name of a BERT-shaped checkpoint; `layers`: which of its layers;
     `tower`: a file with a whole tower of that shape, to go on from; `average`: finished runs beside
@@ -68,7 +77,7 @@ class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     arXiv:2203.05482); `reading`: what comes before the labels; `auxiliary`: corpora whose own,
     finer labels are learnt as well, by a head that is thrown away; `exclusive`: weight of the
     cross-entropy over rows with one label; `taught`: weight of what `teachers` say, the labels have
-    the rest."""
+    the rest; `ngrams`: what stands beside the tower."""
 
     start: str
     layers: list[int]
@@ -78,6 +87,7 @@ class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reading: Reading | None = None
     auxiliary: list[str] = []
     teachers: list[Teacher] = []
+    ngrams: NgramRecipe | None = None
     taught: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.7
     exclusive: float = 0.0
     max_tokens: int = 128

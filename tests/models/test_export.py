@@ -18,7 +18,7 @@ from models.fused import FusedModel
 from models.labels import EMOTIONS, Modality
 from models.prediction import Prediction, predict_from
 from models.predictor import Predictor
-from models.prepare import Item, Prepared, Preparer, read_tokenizer
+from models.prepare import Item, Prepared, Preparer
 from models.release import DEFAULT_RELEASE, read_config, verify
 from models.weights import load_weights
 from tests.models.samples import flac, png
@@ -157,7 +157,9 @@ def test_onnx_says_the_same_for_any_batch(
         for one, other in zip(found, logits, strict=False):
             np.testing.assert_allclose(one, other[first:last], atol=1e-3)
         assert found[3].sum(axis=1) == pytest.approx(1, abs=1e-5)
-    assert Preparer(read_tokenizer(tmp_path), config).prepare(ITEMS[:1])
+    [again] = Preparer.read(tmp_path).prepare(ITEMS[1:2])
+    assert isinstance(again, Prepared)
+    np.testing.assert_array_equal(again.evidence, prepared[1].evidence)
 
 
 @pytest.mark.timeout(300)
@@ -166,9 +168,15 @@ def test_onnx_of_text_alone(
 ) -> None:
     export_onnx(DEFAULT_RELEASE, tmp_path, ["text"])
     session = onnxruntime.InferenceSession(tmp_path / GRAPH)
-    assert [given.name for given in session.get_inputs()] == list(NAMES["text"])
-    inputs = collate(prepared[:1], read_config(tmp_path))
-    found = session.run(None, {name: inputs[name] for name in NAMES["text"]})
-    np.testing.assert_allclose(found[0], logits[0][:1], atol=1e-3)
+    names = [given.name for given in session.get_inputs()]
+    assert names == list(NAMES["text"])
+    texts = [Prepared(tokens=item.tokens, evidence=item.evidence) for item in prepared[:2]]
+    inputs = collate(texts, read_config(tmp_path))
+    found = session.run(None, {name: inputs[name] for name in names})
+    np.testing.assert_allclose(found[0][:1], logits[0][:1], atol=1e-3)
+    with torch.inference_mode():
+        alone = fused(fused.pool(texts))[0].numpy()
+    np.testing.assert_allclose(found[0], alone, atol=1e-3)
+    assert inputs["evidence"][1].any(), "the second text is Chinese"
     with pytest.raises(ModelError, match="has no tower for smell"):
         export_onnx(DEFAULT_RELEASE, tmp_path, [cast("Modality", "smell")])
