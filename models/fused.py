@@ -55,6 +55,7 @@ class FusedModel(nn.Module):
         self.audio = AudioTower(config.audio) if config.audio else None
         dims: dict[str, int] = {name: tower.dim for name, tower in self.towers.items()}
         self.fusion = Fusion(config.fusion, dims)
+        self.divisor = config.calibration.evidence
 
     @property
     def towers(self) -> dict[Modality, Tower]:
@@ -99,13 +100,18 @@ class FusedModel(nn.Module):
         """Emotion logits `(batch, 7)` and polarity logits `(batch, 3)`."""
         emotions, polarity = self.fusion(pooled.vectors, pooled.present)
         if pooled.evidence is not None:
-            emotions = weighed(emotions, pooled.evidence, pooled.present)
+            emotions = weighed(emotions, pooled.evidence, pooled.present, self.divisor)
         return emotions, polarity
 
 
-def weighed(emotions: Tensor, evidence: Tensor, present: Tensor) -> Tensor:
-    """Emotion logits with the evidence of n-grams, both `(batch, 7)`, where there is a text."""
-    return emotions + evidence * present[:, MODALITIES.index("text"), None]
+def weighed(emotions: Tensor, evidence: Tensor, present: Tensor, divisor: float) -> Tensor:
+    """Emotion logits `(batch, 7)` with evidence `(batch, 7)` where there is a text that has any.
+
+    The sum is divided: what two sources say of the same words is surer than they are right.
+    """
+    said = evidence * present[:, MODALITIES.index("text"), None]
+    spoken = said.any(dim=1, keepdim=True)
+    return torch.where(spoken, (emotions + said) / divisor, emotions)
 
 
 def _array(item: Prepared, modality: str) -> object | None:

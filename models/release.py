@@ -101,11 +101,13 @@ class Temperature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is chosen after training, on rows held out of the train splits.
 
-    `temperatures` by subset, written like "text+image"; `thresholds` by emotion: a label passes
-    at or above its own; `abstain_below`: the confidence under which the model declines.
+    `temperatures` by subset, written like "text+image"; `evidence`: divisor of the emotion logits
+    that evidence of n-grams was added to, before the temperature; `thresholds` by emotion: a label
+    passes at or above its own; `abstain_below`: the confidence under which the model declines.
     """
 
     temperatures: dict[str, Temperature] = {}
+    evidence: Divisor = 1.0
     thresholds: dict[str, Share] = {}
     abstain_below: Share = 0.0
 

@@ -85,7 +85,7 @@ class WeathervaneModel(PreTrainedModel):  # type: ignore[misc]
         sections = config.sections()
         fused = FusedModel(sections)
         self.text, self.image, self.audio = fused.text, fused.image, fused.audio
-        self.fusion = fused.fusion
+        self.fusion, self.divisor = fused.fusion, fused.divisor
         self._temperatures = temperatures(sections.calibration)
         self.post_init()
 

@@ -28,6 +28,7 @@ class Parts(Protocol):
     image: ImageTower | None
     audio: AudioTower | None
     fusion: Fusion
+    divisor: float
 
 
 class PaddedModel(nn.Module):
@@ -35,6 +36,7 @@ class PaddedModel(nn.Module):
 
     def __init__(self, fused: FusedModel, calibration: Calibration) -> None:
         super().__init__()
+        self.divisor = calibration.evidence
         self.text, self.image, self.audio = fused.text, fused.image, fused.audio
         self.fusion = fused.fusion
         self._temperatures = temperatures(calibration)
@@ -109,7 +111,7 @@ def run(
         {name: vector.float() for name, vector in vectors.items()}, present
     )
     if evidence is not None:
-        emotions = weighed(emotions, evidence, present)
+        emotions = weighed(emotions, evidence, present, parts.divisor)
     bits = present.long() * torch.tensor([1, 2, 4], device=present.device)
     divisor = torch.tensor(divisors, device=present.device)[bits.sum(dim=1)]  # (batch, 2)
     probable = (emotions / divisor[:, :1]).sigmoid()

@@ -12,6 +12,7 @@ from models.corpora import Rows
 from models.device import settled_dtype
 from models.fused import FusedModel
 from models.fusion import Fusion
+from models.labels import EMOTIONS
 from models.prepare import Preparer, read_tokenizer
 from models.release import (
     NGRAMS,
@@ -25,7 +26,7 @@ from models.release import (
 )
 from models.towers.text import TextTower
 from models.training import ngram_stage
-from models.training.calibration import Floats, calibrate, logits
+from models.training.calibration import Evidence, calibrate, logits
 from models.training.card import describe
 from models.training.data import split_train
 from models.training.features import Features, compute_features
@@ -78,22 +79,27 @@ def train_fusion(job: Job) -> Path:
     return release
 
 
-def add_ngrams(job: Job, fusion: Fusion, held: Rows, features: Features) -> Floats | None:
+def add_ngrams(job: Job, fusion: Fusion, held: Rows, features: Features) -> Evidence | None:
     """Fit the n-grams, where the recipe has them, and write them into `release`.
 
-    Returns what they say of the `held` rows, `(rows, 7)`, on which their weight is chosen.
+    Returns what they say of the `held` rows, on whose texts their weight is chosen.
     """
     plan, recipe, release = job.plan, job.plan.text.ngrams, job.out / "release"
     if recipe is None:
         (release / NGRAMS).unlink(missing_ok=True)
         return None
     learnt, _ = split_train(job.data, recipe.corpora, plan.dev, plan.held_out, plan.seed)
-    texts = own_samples(held, features)
-    texts[:, 1:3] = -1
-    emotions, _ = logits(fusion, features, texts)
-    ngrams = ngram_stage.weighed(ngram_stage.fit(learnt, recipe), emotions, held)
+    read = own_samples(held, features)
+    read = read[read[:, 0] >= 0]
+    read[:, 1:3] = -1
+    emotions, _ = logits(fusion, features, read)
+    texts = held.take(read[:, 3])
+    ngrams = ngram_stage.weighed(ngram_stage.fit(learnt, recipe), emotions, texts)
     ngrams.save(release)
-    return ngrams.evidence(ngram_stage.plain(held))
+    said = ngrams.evidence(ngram_stage.plain(texts))
+    every = np.zeros((len(held), len(EMOTIONS)), np.float32)
+    every[read[:, 3]] = said
+    return Evidence(every, ngram_stage.divisor(said, emotions, texts))
 
 
 def build(job: Job, release: Path) -> FusedModel:

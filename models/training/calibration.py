@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,14 @@ TEXT = MODALITIES.index("text")
 SUBSETS = ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What n-grams say of rows, `(rows, 7)`, and the divisor of the logits that it is added to."""
+
+    said: Floats
+    divisor: float
+
+
 def calibrate(
     fusion: Fusion,
     rows: Rows,
@@ -39,13 +48,13 @@ def calibrate(
     multi: list[str],
     *,
     distracted: Samples,
-    evidence: Floats | None = None,
+    evidence: Evidence | None = None,
 ) -> Calibration:
     """Choose everything on held-out `samples` of `rows`.
 
     `distracted` are more of them, labelled by their text alone: they tell nothing about subsets
     without it. `multi` names the corpora with several labels a row, on which the thresholds are
-    chosen. `evidence` `(rows, 7)`: what n-grams say of the texts of `rows`.
+    chosen. `evidence`: what n-grams say of the texts of `rows`.
     """
     temperatures: dict[str, Temperature] = {}
     for subset in SUBSETS:
@@ -69,6 +78,7 @@ def calibrate(
     confidence = probabilities.max(axis=1)
     return Calibration(
         temperatures,
+        evidence.divisor if evidence else 1.0,
         thresholds(probabilities, text_rows, multi),
         round(float(np.quantile(confidence, 1 - COVERAGE)), 4) if len(confidence) else 0.0,
     )
@@ -76,14 +86,14 @@ def calibrate(
 
 @torch.inference_mode()
 def logits(
-    fusion: Fusion, features: Features, samples: Samples, evidence: Floats | None = None
+    fusion: Fusion, features: Features, samples: Samples, evidence: Evidence | None = None
 ) -> tuple[Floats, Floats]:
-    """Emotion `(samples, 7)` and polarity `(samples, 3)` logits; `evidence` `(rows, 7)`."""
+    """Emotion `(samples, 7)` and polarity `(samples, 3)` logits."""
     pooled = features.gather(samples[:, :3]).to(fusion.summary.device)
     emotions, polarity = fusion(pooled.vectors, pooled.present)
     if evidence is not None:
-        said = torch.from_numpy(evidence[samples[:, TEXT]]).to(emotions)
-        emotions = weighed(emotions, said, pooled.present)
+        said = torch.from_numpy(evidence.said[samples[:, TEXT]]).to(emotions)
+        emotions = weighed(emotions, said, pooled.present, evidence.divisor)
     return emotions.cpu().numpy(), polarity.cpu().numpy()
 
 

@@ -7,7 +7,7 @@ from models.errors import ModelError
 from models.labels import EMOTIONS
 from models.ngrams import Floats, Ngrams, hashed
 from models.preprocess.text import normalise
-from models.training.calibration import misfit
+from models.training.calibration import emotion_loss, labelled, likeliest, misfit
 from models.training.recipe import NgramRecipe
 
 WEIGHTS = np.linspace(0, 1, 21)
@@ -58,6 +58,18 @@ def weighed(ngrams: Ngrams, emotions: Floats, rows: Rows) -> Ngrams:
     some, logits = rows.take(spoken), emotions[spoken]
     misfits = [misfit(logits + np.float32(weight) * said[spoken], some) for weight in WEIGHTS]
     return scaled(ngrams, float(WEIGHTS[int(np.argmin(misfits))]))
+
+
+def divisor(said: Floats, emotions: Floats, rows: Rows) -> float:
+    """What the logits of texts with evidence are divided by, so that the temperature of all texts
+    without any is theirs too: nothing changes for texts that have none."""
+    spoken = np.flatnonzero(said.any(axis=1))
+    if not len(spoken):
+        return 1.0
+    some = rows.take(spoken)
+    own = likeliest(emotion_loss(emotions[spoken] + said[spoken], some), some, labelled(some))
+    every = likeliest(emotion_loss(emotions, rows), rows, labelled(rows))
+    return round(own / every, 4)
 
 
 def scaled(ngrams: Ngrams, weight: float) -> Ngrams:

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from models.corpora import Rows
 from models.errors import ReleaseError
 from models.evaluation import evaluate
+from models.fused import weighed as weighed_logits
 from models.labels import EMOTIONS
 from models.ngrams import CHARACTERS, Ngrams, hashed
 from models.prediction import Prediction
@@ -25,21 +27,16 @@ from models.release import (
     write_manifest,
 )
 from models.training import train
-from models.training.ngram_stage import fit, weighed
+from models.training.calibration import temperature
+from models.training.ngram_stage import divisor, fit, weighed
 from models.training.recipe import NgramRecipe
-from tests.models.test_calibration import rows
+from tests.models.test_calibration import drawn, rows
 from tests.models.test_training import no_report, row, write
 from tests.models.test_training import world as world  # noqa: PLC0414
-from tests.models.tiny import make_release
+from tests.models.tiny import NGRAM_CONFIG as CONFIG
+from tests.models.tiny import make_ngrams, make_release
 
-CONFIG = NgramConfig(bits=16, longest=3)
 ANGER, JOY = EMOTIONS.index("anger"), EMOTIONS.index("joy")
-
-
-def ngrams(seed: int = 0) -> Ngrams:
-    generator = np.random.default_rng(seed)
-    weights = generator.normal(0, 1, (1 << CONFIG.bits, len(EMOTIONS))).astype(np.float32)
-    return Ngrams(CONFIG, weights, generator.normal(0, 1, len(EMOTIONS)).astype(np.float32))
 
 
 def texts_of(*emotions: str) -> tuple[list[str], np.ndarray]:
@@ -74,7 +71,7 @@ def test_upper_case_is_read_as_lower_and_long_texts_are_cut() -> None:
 
 
 def test_a_text_alone_or_among_others_gives_the_same() -> None:
-    table = ngrams()
+    table = make_ngrams()
     texts = ["气死我了", "", "so happy", "好", "今天 happy 吗？😀", "\ud800好", "a" * 3]
     together = table.evidence(texts)
     assert together.shape == (7, len(EMOTIONS))
@@ -86,7 +83,7 @@ def test_a_text_alone_or_among_others_gives_the_same() -> None:
 
 
 def test_evidence_is_the_sum_of_weights_over_the_root_of_their_number() -> None:
-    table = ngrams()
+    table = make_ngrams()
     ids, _ = hashed(["气死我了"], CONFIG)
     wanted = table.weights[ids].sum(axis=0) / np.sqrt(len(ids)) + table.bias
     np.testing.assert_allclose(table.evidence(["气死我了"])[0], wanted, atol=1e-5)
@@ -121,16 +118,31 @@ def test_the_weight_is_what_held_out_rows_say() -> None:
     assert not weighed(table, blind, with_texts(["so happy"] * 80, labels)).weights.any()
 
 
+def test_the_divisor_makes_texts_with_evidence_as_sure_as_the_rest() -> None:
+    sure, labels = drawn(3000, 2.0, 1)
+    more, others = drawn(3000, 3.0, 2)
+    said = np.concatenate([np.zeros_like(sure), 0.5 * more])
+    both = rows(np.concatenate([labels, others]), ["plain"] * 3000 + ["chinese"] * 3000)
+    logits = np.concatenate([sure, 0.5 * more])
+    every = temperature(logits, np.zeros((6000, 3), np.float32), both).emotions
+    found = divisor(said, logits, both)
+    assert abs(found * every - 3.0) < 0.4
+    assert divisor(np.zeros_like(said), logits, both) == 1.0
+
+
+def test_what_is_divided_is_what_has_evidence() -> None:
+    emotions = torch.full((4, 7), 2.0)
+    evidence = torch.tensor([[1.0] * 7, [0.0] * 7, [1.0] * 7, [0.0, 4.0, *[0.0] * 5]])
+    present = torch.tensor([[True, False, False]] * 2 + [[False, True, False], [True, True, False]])
+    found = weighed_logits(emotions, evidence, present, 2.0)
+    assert found[:, 0].tolist() == [1.5, 2.0, 2.0, 1.0]
+    assert found[:, 1].tolist() == [1.5, 2.0, 2.0, 3.0]
+
+
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
     """A tiny release with n-grams."""
-    folder = make_release(tmp_path / "tiny")
-    plain = read_config(folder)
-    text = {"encoder": plain.text.encoder, "max_tokens": plain.text.max_tokens, "ngrams": CONFIG}
-    write_json(folder / "config.json", {"text": text, "fusion": plain.fusion})
-    ngrams().save(folder)
-    write_manifest(folder, "tiny")
-    return folder
+    return make_release(tmp_path / "tiny", ngrams=True)
 
 
 def test_a_release_adds_them_to_what_has_the_text(release: Path) -> None:
@@ -141,7 +153,7 @@ def test_a_release_adds_them_to_what_has_the_text(release: Path) -> None:
     assert ready[2].evidence is None
     answers = predictor.predict([*ready, Prepared(tokens=ready[0].tokens)])
     chinese, english, nothing, without = (a for a in answers if isinstance(a, Prediction))
-    moved = np.log(chinese.emotions / (1 - chinese.emotions))
+    moved = 2.0 * np.log(chinese.emotions / (1 - chinese.emotions))
     moved -= np.log(without.emotions / (1 - without.emotions))
     np.testing.assert_allclose(moved, ready[0].evidence, atol=0.05)
     np.testing.assert_array_equal(chinese.by_modality["text"][0], chinese.emotions)
@@ -187,7 +199,7 @@ def named(release: Path) -> str:
 
 def test_the_name_changes_with_everything_that_decides(release: Path) -> None:
     first = named(release)
-    ngrams(seed=1).save(release)
+    make_ngrams(seed=1).save(release)
     second = named(release)
     config = read_config(release)
     parts = {"text": config.text, "fusion": config.fusion}
