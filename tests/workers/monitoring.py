@@ -59,7 +59,7 @@ class Monitoring:
             left = self._admin.list_topics(timeout=30).topics
             return all(name.startswith("__") for name in left)
 
-        until(gone, "the old topics are gone", 60)
+        until(gone, "the old topics are gone", 120)
         until(self._created, "there are new topics", 60)
 
     def _created(self) -> bool:

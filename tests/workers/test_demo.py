@@ -10,12 +10,12 @@ import pytest
 from tests.workers.stack import Stack
 from workers.local.supervision import Supervisor
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(480)]
 
 
 def test_the_demo_counts_every_post_once_and_raises_its_alert(tmp_path: Path) -> None:
     stack = Stack(tmp_path)
-    done = stack.weathervane("demo", "--once", "--json", timeout=270)
+    done = stack.weathervane("demo", "--once", "--json", timeout=450)
     found = json.loads(done.stdout)
     assert found["produced"] == found["scored"] + found["dead_lettered"] + found["duplicates"]
     assert found["aggregated"] == found["scored"] > 3000
