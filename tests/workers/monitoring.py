@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 
 from pipeline.alerts.alert import Alert, alert_decoder
@@ -49,18 +56,21 @@ class Monitoring:
 
     def clean(self) -> None:
         """New topics, without any records."""
+        until(self._emptied, "the old topics are gone", 120)
+        until(self._created, "there are new topics", 60)
+
+    def _emptied(self) -> bool:
+        """Whether no topic is left; what is gets deleted, again where a producer that looked for
+        its topic has made it anew."""
         found = self._admin.list_topics(timeout=30).topics
         ours = [name for name in found if not name.startswith("__")]
-        if ours:
-            for done in self._admin.delete_topics(ours, operation_timeout=30).values():
+        for done in self._admin.delete_topics(ours, operation_timeout=30).values() if ours else ():
+            try:
                 done.result(60)
-
-        def gone() -> bool:
-            left = self._admin.list_topics(timeout=30).topics
-            return all(name.startswith("__") for name in left)
-
-        until(gone, "the old topics are gone", 120)
-        until(self._created, "there are new topics", 60)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise
+        return not ours
 
     def _created(self) -> bool:
         create_topics(Settings(kafka=self.kafka))
