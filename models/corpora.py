@@ -135,6 +135,13 @@ def _records(folder: Path, split: str) -> list[dict[str, Any]]:
     return other
 
 
+def derived(rows: Rows, names: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which of the emotions `names` a corpus does not give itself: neutral, where it has labels of
+    its own and never that one. There it means that none of the others was given."""
+    own = {label for labels in rows.labels for label in labels}
+    return np.array([name == "neutral" and bool(own) and name not in own for name in names])
+
+
 def join(parts: Sequence[Rows]) -> Rows:
     """Rows of several corpora, one after another."""
     return Rows(

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from models.corpora import Rows, has_split, read_languages, read_split
+from models.corpora import Rows, derived, has_split, read_languages, read_split
 from models.errors import ItemError
 from models.intervals import RESAMPLES, Estimate, bootstrap
 from models.labels import EMOTIONS, POLARITIES
@@ -203,13 +203,16 @@ def _emotion_task(answers: Answers) -> Task | None:
     columns = np.flatnonzero(~np.isnan(rows.emotions[annotated]).any(axis=0))
     cells = np.ix_(annotated, columns)
     actual = rows.emotions[cells]
+    single = is_single_label(actual)
+    names = tuple(EMOTIONS[i] for i in columns)
     return Task(
-        names=tuple(EMOTIONS[i] for i in columns),
+        names=names,
         probabilities=answers.emotions[cells],
         actual=actual,
-        passed=None if is_single_label(actual) else answers.passed[cells],
+        passed=None if single else answers.passed[cells],
         confidence=answers.confidence[annotated],
         groups=_groups(rows, annotated),
+        derived=None if single else derived(rows, names),
     )
 
 

@@ -75,12 +75,17 @@ def predict_from(
 def calibrated(
     emotions: Floats, polarity: Floats, modalities: tuple[Modality, ...], calibration: Calibration
 ) -> Spoken:
-    """Logits to probabilities by the temperature of the subset (Guo et al. 2017)."""
+    """Logits to probabilities by the temperature and bias of the subset (Guo et al. 2017)."""
     temperature = calibration.temperatures.get(subset_key(modalities), Temperature())
     return (
-        sigmoid(emotions / temperature.emotions),
+        emotion_probabilities(emotions, temperature),
         softmax(polarity / temperature.polarity),
     )
+
+
+def emotion_probabilities(logits: Floats, temperature: Temperature) -> Floats:
+    """Of logits `(..., 7)`: divided, the bias of each emotion added, made probabilities."""
+    return sigmoid(logits / temperature.emotions + np.array(temperature.bias, np.float32))
 
 
 def disagreement(by_modality: Mapping[Modality, Spoken]) -> float:

@@ -46,6 +46,8 @@ Few = Annotated[int, msgspec.Meta(ge=1, le=128)]
 Many = Annotated[int, msgspec.Meta(ge=1, le=1 << 15)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Divisor = Annotated[float, msgspec.Meta(gt=0, le=1000)]
+Offset = Annotated[float, msgspec.Meta(ge=-100, le=100)]
+Bias = tuple[Offset, Offset, Offset, Offset, Offset, Offset, Offset]
 Use = Literal["research", "commercial"]
 Read = TypeVar("Read")
 
@@ -92,10 +94,14 @@ class FusionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Temperature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Divisors of the emotion and polarity logits for one subset of modalities."""
+    """Divisors of the emotion and polarity logits for one subset of modalities.
+
+    `bias`: what is then added to the logit of each emotion, in the order of `EMOTIONS`.
+    """
 
     emotions: Divisor = 1.0
     polarity: Divisor = 1.0
+    bias: Bias = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -36,7 +36,9 @@ class Task:
     `probabilities` and `actual` `(rows, labels)`, the latter 0 or 1, or shares of raters.
     `passed` `(rows, labels)`: the labels that pass their thresholds, where rows have any number
     of them; None where each row has one, and the likeliest counts. `confidence` `(rows,)` is
-    what the model abstains by.
+    what the model abstains by. `derived` `(labels,)`: labels that the corpus does not give itself
+    but that follow from those it gives, such as the neutral of a post without any of its
+    emotions. Precision, recall and F1 leave them out, as those who publish on the corpus do.
     """
 
     names: tuple[str, ...]
@@ -45,6 +47,7 @@ class Task:
     passed: Bools | None
     confidence: Floats
     groups: list[str | None] | None
+    derived: Bools | None = None
 
     @property
     def guess(self) -> Ints:
@@ -79,7 +82,7 @@ class Task:
 
 
 class LabelScores(msgspec.Struct, frozen=True):
-    """One label against the rest."""
+    """One label against the rest. `derived`: see `Task`."""
 
     label: str
     rows: int
@@ -88,6 +91,7 @@ class LabelScores(msgspec.Struct, frozen=True):
     f1: float
     pr_auc: float | None
     calibration_error: float
+    derived: bool = False
 
 
 class TaskReport(msgspec.Struct, frozen=True):
@@ -115,10 +119,12 @@ def measure(task: Task) -> Callable[[Floats | None], Mapping[str, Values]]:
 
     One label a row: `accuracy`, `unweighted_recall`; several: `micro_f1`, `macro_recall`,
     `exact_match`. Both: `macro_f1`, `macro_precision`, `pr_auc` (macro), `calibration_error` of
-    the likeliest label, `label_calibration_error` (mean over labels), `risk_coverage_area`.
+    the likeliest label, `label_calibration_error` (mean over labels), `risk_coverage_area`. The
+    last three are of all labels, the others leave out the `derived`.
     """
     top = task.probabilities.max(axis=1)
     right, marked, classes = task.right, task.marked, len(task.names)
+    own = np.ones(classes, dtype=bool) if task.derived is None else ~task.derived
 
     def scores(weights: Floats | None) -> Mapping[str, Values]:
         by_label = [
@@ -128,10 +134,10 @@ def measure(task: Task) -> Callable[[Floats | None], Mapping[str, Values]]:
         chosen = (
             choice_scores(confusion(task.guess, task.truth, classes, weights))
             if task.passed is None
-            else label_scores(task.passed, marked, weights)
+            else label_scores(task.passed[:, own], marked[:, own], weights)
         )
         return chosen | {
-            "pr_auc": macro_average_precision(task.probabilities, marked, weights),
+            "pr_auc": macro_average_precision(task.probabilities[:, own], marked[:, own], weights),
             "calibration_error": expected_calibration_error(top, right, weights),
             "label_calibration_error": np.mean(by_label, axis=0),
             "risk_coverage_area": risk_coverage_area(task.confidence, ~right, weights),
@@ -172,4 +178,5 @@ def _label(task: Task, marked: Bools, given: Bools, column: int) -> LabelScores:
         f1=float(harmonic),
         pr_auc=None if np.isnan(area) else area,
         calibration_error=calibration_error(task.probabilities[:, column], task.actual[:, column]),
+        derived=task.derived is not None and bool(task.derived[column]),
     )

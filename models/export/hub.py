@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from models.export.padded import run, temperatures
+from models.export.padded import by_subset, run
 from models.fused import FusedModel
 from models.labels import EMOTIONS, POLARITIES
 from models.prepare import read_tokenizer
@@ -86,7 +86,7 @@ class WeathervaneModel(PreTrainedModel):  # type: ignore[misc]
         fused = FusedModel(sections)
         self.text, self.image, self.audio = fused.text, fused.image, fused.audio
         self.fusion, self.divisor = fused.fusion, fused.divisor
-        self._temperatures = temperatures(sections.calibration)
+        self._calibration = by_subset(sections.calibration)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -96,7 +96,7 @@ class WeathervaneModel(PreTrainedModel):  # type: ignore[misc]
         self, input_ids: Tensor | None = None, **inputs: Tensor | None
     ) -> WeathervaneOutput:
         """Score a batch by whichever modalities are given; see `models.export.padded.run`."""
-        return WeathervaneOutput(*run(self, self._temperatures, input_ids=input_ids, **inputs))
+        return WeathervaneOutput(*run(self, self._calibration, input_ids=input_ids, **inputs))
 
 
 def register() -> None:

@@ -39,7 +39,7 @@ class PaddedModel(nn.Module):
         self.divisor = calibration.evidence
         self.text, self.image, self.audio = fused.text, fused.image, fused.audio
         self.fusion = fused.fusion
-        self._temperatures = temperatures(calibration)
+        self._calibration = by_subset(calibration)
 
     def forward(
         self,
@@ -55,7 +55,7 @@ class PaddedModel(nn.Module):
         """See `run`."""
         return run(
             self,
-            self._temperatures,
+            self._calibration,
             input_ids=input_ids,
             attention_mask=attention_mask,
             evidence=evidence,
@@ -68,7 +68,7 @@ class PaddedModel(nn.Module):
 
 def run(
     parts: Parts,
-    divisors: Sequence[Sequence[float]],
+    calibration: Sequence[Sequence[float]],
     *,
     input_ids: Tensor | None = None,
     attention_mask: Tensor | None = None,
@@ -81,7 +81,7 @@ def run(
     """Emotion logits `(batch, 7)`, polarity logits `(batch, 3)`, and both as probabilities.
 
     A modality that is not given, or that the model has no tower for, is masked for all items; a
-    mask that is not given says that every item has it. `divisors`: as `temperatures` gives them.
+    mask that is not given says that every item has it. `calibration`: as `by_subset` gives it.
     Raises ValueError where nothing is given at all.
     """
     vectors: dict[str, Tensor] = {}
@@ -113,18 +113,19 @@ def run(
     if evidence is not None:
         emotions = weighed(emotions, evidence, present, parts.divisor)
     bits = present.long() * torch.tensor([1, 2, 4], device=present.device)
-    divisor = torch.tensor(divisors, device=present.device)[bits.sum(dim=1)]  # (batch, 2)
-    probable = (emotions / divisor[:, :1]).sigmoid()
-    return emotions, polarity, probable, (polarity / divisor[:, 1:]).softmax(dim=1)
+    of_item = torch.tensor(calibration, device=present.device)[bits.sum(dim=1)]  # (batch, 9)
+    probable = (emotions / of_item[:, :1] + of_item[:, 2:]).sigmoid()
+    return emotions, polarity, probable, (polarity / of_item[:, 1:2]).softmax(dim=1)
 
 
-def temperatures(calibration: Calibration) -> list[list[float]]:
-    """Divisors of the emotion and polarity logits, `(8, 2)`: bit n of the row is modality n."""
+def by_subset(calibration: Calibration) -> list[list[float]]:
+    """`(8, 9)`: divisors of the emotion and polarity logits, and the bias of each emotion; bit n
+    of the row is modality n."""
     rows = []
     for bits in range(1 << len(MODALITIES)):
         names = tuple(name for n, name in enumerate(MODALITIES) if bits >> n & 1)
         found = calibration.temperatures.get(subset_key(names), Temperature())
-        rows.append([found.emotions, found.polarity])
+        rows.append([found.emotions, found.polarity, *found.bias])
     return rows
 
 

@@ -226,7 +226,7 @@ def _label_table(name: str, task: TaskReport) -> str:
     head = ["label", "rows", "precision", "recall", "F1", "PR-AUC", "calibration error"]
     lines = [
         [
-            escape(label.label),
+            escape(label.label) + (" (in no mean)" if label.derived else ""),
             f"{label.rows:,}",
             *(f"{v:.3f}" for v in (label.precision, label.recall, label.f1)),
             "" if label.pr_auc is None else f"{label.pr_auc:.3f}",

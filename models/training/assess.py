@@ -75,7 +75,7 @@ def assess(release: Path, data: Path, dev: list[str]) -> Iterator[Assessed]:
 
 
 def uncalibrated(answers: Answers, config: Config) -> Answers:
-    """The same answers with every temperature at 1: probabilities back to logits, and again."""
+    """The same answers without any calibration: probabilities back to logits, and again."""
     rows = answers.rows
     given = zip(rows.texts, rows.images, rows.audios, strict=True)
     used = [
@@ -84,7 +84,8 @@ def uncalibrated(answers: Answers, config: Config) -> Answers:
     keys = [subset_key(tuple(set(names) & set(config.modalities))) for names in used]
     divisors = [config.calibration.temperatures.get(key, Temperature()) for key in keys]
     emotions = np.clip(answers.emotions, 1e-7, 1 - 1e-7)
-    logits = np.log(emotions / (1 - emotions)) * np.array([[d.emotions] for d in divisors])
+    log_odds = np.log(emotions / (1 - emotions)) - np.array([d.bias for d in divisors])
+    logits = log_odds * np.array([[d.emotions] for d in divisors])
     log = np.log(np.clip(answers.polarity, 1e-7, 1)) * np.array([[d.polarity] for d in divisors])
     return dataclasses.replace(answers, emotions=sigmoid(logits), polarity=softmax(log))
 

@@ -12,6 +12,7 @@ from typing import Final
 from models.behaviour import BAD, Outcome, rates, run_posts
 from models.evaluation import POLARITY
 from models.intervals import Estimate
+from models.labels import EMOTIONS
 from models.predictor import Predictor
 from models.prepare import Preparer
 from models.release import Calibration, parameters, read_config, write_json, write_manifest
@@ -107,7 +108,8 @@ def _scores(found: Sequence[Assessed]) -> str:
         "By the shipped thresholds, on rows never learnt from, with 95% intervals by resampling",
         "(of speakers or dialogues where the corpus names them). One label a row: the likeliest",
         "emotion among those that the corpus annotates. Several labels a row (no accuracy given):",
-        "the emotions that pass their thresholds.",
+        "the emotions that pass their thresholds; a neutral that such a corpus does not give",
+        "itself is in no mean.",
         "",
         f"| corpus | language | rows | {' | '.join(map(_title, COLUMNS))} |",
         "|---" * (3 + len(COLUMNS)) + "|",
@@ -148,18 +150,21 @@ def _calibration(calibration: Calibration, found: Sequence[Assessed]) -> str:
         f"The model abstains below a confidence of {calibration.abstain_below:.2f}, which one in",
         "ten held-out texts does not reach.",
         "",
-        "| modalities | temperature, emotions | temperature, polarity |",
-        "|---|---|---|",
+        "Logits are divided by the temperature; to those of emotions a bias is added.",
+        "",
+        f"| modalities | temperature, polarity | temperature, emotions | {' | '.join(EMOTIONS)} |",
+        "|---" * (3 + len(EMOTIONS)) + "|",
     ]
     lines += [
-        f"| {subset} | {value.emotions:.2f} | {value.polarity:.2f} |"
+        f"| {subset} | {value.polarity:.2f} | {value.emotions:.2f} | "
+        f"{' | '.join(f'{bias:+.2f}' for bias in value.bias)} |"
         for subset, value in calibration.temperatures.items()
     ]
     lines += [
         "",
-        "Expected calibration error (15 bins) of the likeliest label on dev, without the",
-        "temperatures and with them; what chance alone makes of so many rows when a model is",
-        "calibrated perfectly; and the mean over the labels.",
+        "Expected calibration error (15 bins) of the likeliest label on dev, without calibration",
+        "and with it; what chance alone makes of so many rows when a model is calibrated",
+        "perfectly; and the mean over the labels.",
         "",
         "| corpus | of | before | after | chance | mean over labels |",
         "|---|---|---|---|---|---|",

@@ -7,7 +7,7 @@ from models.errors import ModelError
 from models.labels import EMOTIONS
 from models.ngrams import Floats, Ngrams, hashed
 from models.preprocess.text import normalise
-from models.training.calibration import emotion_loss, labelled, likeliest, misfit
+from models.training import calibration
 from models.training.recipe import NgramRecipe
 
 WEIGHTS = np.linspace(0, 1, 21)
@@ -49,14 +49,17 @@ def weighed(ngrams: Ngrams, emotions: Floats, rows: Rows) -> Ngrams:
     """The same, times the weight with which the evidence explains held-out `rows` best.
 
     `emotions` `(rows, 7)`: logits of the model without it. Each weight is judged at its own best
-    temperature, on the rows that have evidence: what is learnt by heart earns none.
+    temperature and biases, on the rows that have evidence: what is learnt by heart earns none.
     """
     said = ngrams.evidence(plain(rows))
     spoken = np.flatnonzero(said.any(axis=1))
     if not len(spoken):
         return scaled(ngrams, 0.0)
     some, logits = rows.take(spoken), emotions[spoken]
-    misfits = [misfit(logits + np.float32(weight) * said[spoken], some) for weight in WEIGHTS]
+    misfits = [
+        calibration.fit(logits + np.float32(weight) * said[spoken], some).misfit
+        for weight in WEIGHTS
+    ]
     return scaled(ngrams, float(WEIGHTS[int(np.argmin(misfits))]))
 
 
@@ -67,9 +70,8 @@ def divisor(said: Floats, emotions: Floats, rows: Rows) -> float:
     if not len(spoken):
         return 1.0
     some = rows.take(spoken)
-    own = likeliest(emotion_loss(emotions[spoken] + said[spoken], some), some, labelled(some))
-    every = likeliest(emotion_loss(emotions, rows), rows, labelled(rows))
-    return round(own / every, 4)
+    own = calibration.fit(emotions[spoken] + said[spoken], some)
+    return round(own.divisor / calibration.fit(emotions, rows).divisor, 4)
 
 
 def scaled(ngrams: Ngrams, weight: float) -> Ngrams:

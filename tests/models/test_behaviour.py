@@ -23,9 +23,9 @@ from tests.models.samples import flac, png
 
 MEASURED = {
     "fused-joint": {
-        "plain": 0.67,
+        "plain": 1.00,
         "emoji": 1.00,
-        "hashtag": 0.88,
+        "hashtag": 1.00,
         "elongation": 0.89,
         "bracket": 1.00,
         "negation": 0.80,
@@ -33,11 +33,11 @@ MEASURED = {
     },
     "fused-open": {
         "plain": 0.75,
-        "emoji": 0.90,
-        "hashtag": 0.88,
-        "elongation": 0.67,
-        "bracket": 0.88,
-        "negation": 0.70,
+        "emoji": 0.70,
+        "hashtag": 0.75,
+        "elongation": 0.89,
+        "bracket": 1.00,
+        "negation": 0.80,
         "sarcasm": 0.38,
     },
 }

@@ -14,6 +14,7 @@ from models.degrade import add_noise, blur_pictures, drop_words, modalities, onl
 from models.evaluation import Answers, Model, ask, report_on, score_rows, tasks
 from models.intervals import Difference
 from models.labels import EMOTIONS
+from models.metrics import Floats
 from models.predictor import Predictor
 from models.prepare import Preparer
 from models.preprocess import audio, image
@@ -21,6 +22,7 @@ from models.release import DEFAULT_RELEASE
 from models.report.page import write_report
 from models.report.study import Comparison, ModelReport, Study, compare, study
 from models.robustness import headline, rises, robustness
+from models.tasks import measure, report
 from tests.models.samples import flac, png
 
 pytestmark = pytest.mark.timeout(600)  # many passes of the model
@@ -200,6 +202,28 @@ def test_robustness_asks_about_every_subset_addition_and_damage(found: Study) ->
 def test_one_kind_of_emotion_is_no_score_to_be_known_by(kinds: int, score: str) -> None:
     count = 6
     given = np.eye(7, dtype=np.float32)[np.arange(count) % kinds]
+    answers = answered(given, np.full((count, 7), 0.5, np.float32))
+    assert headline(answers) == score
+
+
+@pytest.mark.parametrize(
+    ("name", "score"), [("neutral", 2 / 3), ("", 1.0)], ids=["a label", "none of the labels"]
+)
+def test_neutral_counts_where_the_corpus_names_it(name: str, score: float) -> None:
+    given = np.zeros((4, 7), np.float32)
+    given[0, [0, 3]] = given[1, 3] = given[2:, 6] = 1.0
+    said = given.copy()
+    said[2:, 6] = 0.0  # every neutral row is missed
+    answers = answered(given, said, [("anger", "joy"), ("joy",), (name,), (name,)])
+    task = tasks(answers)[""]
+    assert measure(task)(None)["macro_f1"] == pytest.approx(score)
+    neutral = report(task).labels[-1]
+    assert (neutral.label, neutral.f1, neutral.derived) == ("neutral", 0.0, not name)
+
+
+def answered(given: Floats, said: Floats, labels: list[tuple[str, ...]] | None = None) -> Answers:
+    """Answers `said` `(rows, 7)` to rows of one corpus that are labelled `given`."""
+    count = len(given)
     rows = Rows(
         ["x"] * count,
         [None] * count,
@@ -210,20 +234,18 @@ def test_one_kind_of_emotion_is_no_score_to_be_known_by(kinds: int, score: str) 
         np.ones(count, np.float32),
         np.array(["a"] * count),
         [None] * count,
-        [()] * count,
+        labels or [()] * count,
     )
-    said = np.full((count, 7), 0.5, np.float32)
-    answers = Answers(
+    return Answers(
         rows,
         np.arange(count),
         count,
         emotions=said,
-        polarity=said[:, :3],
+        polarity=np.full((count, 3), 0.5, np.float32),
         passed=said > 0.4,
         confidence=said[:, 0],
         abstained=said[:, 0] < 0.4,
     )
-    assert headline(answers) == score
 
 
 def test_a_rise_is_more_than_noise() -> None:

@@ -47,6 +47,16 @@ def test_temperature_is_that_of_the_subset() -> None:
     np.testing.assert_allclose(cool.polarity, softmax(polarity / np.float32(4)))
 
 
+def test_the_bias_of_the_subset_is_added_after_the_division() -> None:
+    bias = (0.5, 0.0, 0.0, -3.0, 0.0, 0.0, 0.0)
+    calibration = Calibration({"text": Temperature(2.0, bias=bias)})
+    emotions, polarity = logits(JOY)
+    found = predict_from(emotions, polarity, {"text": (emotions, polarity)}, calibration)
+    expected = sigmoid(emotions / np.float32(2) + np.array(bias, np.float32))
+    np.testing.assert_allclose(found.emotions, expected, rtol=1e-6)
+    np.testing.assert_allclose(found.by_modality["text"][0], expected, rtol=1e-6)
+
+
 def test_conflict_grows_with_disagreement() -> None:
     agree = predict_from(*logits(JOY), {"text": logits(JOY), "image": logits(JOY)}, Calibration())
     differ = predict_from(

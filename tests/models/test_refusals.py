@@ -155,6 +155,15 @@ CASES: dict[str, tuple[Change, str]] = {
         ),
         r"Expected `float` > 0.0",
     ),
+    "a bias of six emotions": (
+        edited(
+            "config.json",
+            "calibration",
+            "temperatures",
+            value={"text": {"bias": [0, 0, 0, 0, 0, 0]}},
+        ),
+        r"Expected `array` of length 7",
+    ),
     "an emotion that is none": (
         edited("config.json", "calibration", "thresholds", value={"rage": 0.5}),
         "names rage, which is no emotion",

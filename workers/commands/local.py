@@ -67,6 +67,6 @@ def status(
 
     Example: weathervane status --json
     """
-    from workers.stack import print_status
+    from workers.status import print_status
 
     print_status(cluster(load_settings()), as_json)
