@@ -28,17 +28,17 @@ demo: setup
 	@$(BIN)/weathervane demo
 
 # Much of the time is spent waiting for real servers: two halves side by side, each with its own.
-# A file of the workers' tests goes with the other half, so that they end at about the same time.
+# What goes with which half is chosen so that they end at about the same time.
 LENT := tests/workers/test_infer.py
-PARTS := $(filter-out tests/workers/,$(wildcard tests/*/)) $(wildcard tests/test_*.py) $(LENT)
+PARTS := $(filter-out tests/workers/ tests/deploy/,$(wildcard tests/*/)) $(wildcard tests/test_*.py) $(LENT)
 test: setup
 	@$(MAKE) --no-print-directory --jobs=2 test-parts test-system
 
-test-parts: lint
+test-parts: setup
 	$(BIN)/pytest $(PARTS)
 
-test-system: setup
-	$(BIN)/pytest tests/workers --ignore=$(LENT)
+test-system: lint
+	$(BIN)/pytest tests/workers tests/deploy --ignore=$(LENT)
 
 lint: setup
 	$(BIN)/ruff format --check .
@@ -60,7 +60,7 @@ browser: setup
 
 # Faults that the system must survive, each injected for real: `make trials T=1`.
 trials: setup
-	$(BIN)/pytest -m trial tests/trials tests/pipeline $(if $(T),-k "trial_$(T)_ or trial_$(T)a_ or trial_$(T)b_")
+	$(BIN)/pytest -m trial tests/trials tests/pipeline tests/workers/test_demo.py $(if $(T),-k "trial_$(T)_ or trial_$(T)a_ or trial_$(T)b_")
 
 bench: setup
 	$(BIN)/python -m benchmarks
