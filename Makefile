@@ -1,8 +1,8 @@
 # Every target starts from `make setup`, which needs Python 3.11+, git and make.
 PYTHON ?= python3
 BIN := .venv/bin
-# Hundreds of processes start in the tests: with compiled modules kept each does so in a third of
-# the time, also where the user's own setting is to keep none.
+# Hundreds of processes start in the tests: with compiled modules kept each takes a third to a half
+# of the time, also where the user's own setting is to keep none.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup lock demo test test-parts test-system lint generated screenshot browser trials bench clean

@@ -89,7 +89,10 @@ def main(data: str, release: str = "fused-joint", draws: str = "10") -> None:
 def _bench(data: Path, release: Path) -> Bench:
     config, preparer = read_config(release), Preparer.load(release)
     model = load_weights(config, release)
-    rows = join([rows for _, rows, _ in labelled(data, "dev")])
+    corpora = [rows for _, rows, _ in labelled(data, "dev")]
+    if not corpora:
+        sys.exit(f"{data} holds no corpus with dev rows: see docs/models.md, Training")
+    rows = join(corpora)
     *_, features = compute_features(rows, model, preparer)
     if not isinstance(features, Features):
         raise TypeError("the features do not come last")
@@ -110,15 +113,22 @@ def _texts(bench: Bench) -> Iterator[tuple[str, Samples]]:
             yield str(name), here
 
 
+def _pools(features: Features) -> list[Ints]:
+    """The rows to draw from: faces, pictures of posts, voices."""
+    text, image, audio = (features.place[name] >= 0 for name in MODALITIES)
+    pools = {"faces": image & ~text, "pictures of posts": image & text, "voices": audio}
+    if missing := [name for name, rows in pools.items() if not rows.any()]:
+        sys.exit(f"the release reads none, or the dev rows have none: {', '.join(missing)}")
+    return [np.flatnonzero(rows) for rows in pools.values()]
+
+
 def _additions(bench: Bench, own: Samples, seed: int) -> Iterator[Samples]:
     generator = np.random.default_rng(seed)
-    has = {name: bench.features.place[name] >= 0 for name in MODALITIES}
-    faces = np.flatnonzero(has["image"] & ~has["text"])
-    pictures = np.flatnonzero(has["image"] & has["text"])
+    faces, pictures, voices = _pools(bench.features)
     shown = generator.random(len(own)) < 0.5
     drawn: dict[int, Ints] = {
         1: np.where(shown, *(generator.choice(pool, len(own)) for pool in (faces, pictures))),
-        2: generator.choice(np.flatnonzero(has["audio"]), len(own)),
+        2: generator.choice(voices, len(own)),
     }
     for columns in ADDED.values():
         samples = own.copy()
