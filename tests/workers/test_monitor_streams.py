@@ -16,6 +16,8 @@ from kafka.partitioner.default import murmur2
 from pydantic import SecretStr
 
 from pipeline.settings import Settings
+from pipeline.topics import ROLLUPS
+from tests.workers.monitoring import Monitoring
 from workers.monitor.streams import _Consumer, clock_key, make_app, make_table
 
 
@@ -115,3 +117,46 @@ async def _seek_while_reading(app: faust.App) -> None:
     await seeking
     assert await reading == [], "what was read before the seek comes again"
     assert thread.done == ["fetched", "sought", "sought"]
+
+
+@pytest.mark.servers
+def test_what_a_group_has_not_committed_comes_again(
+    kafka: str, redis_url: str, tmp_path: Path
+) -> None:
+    servers = Monitoring(kafka, redis_url, tmp_path)
+    servers.clean()
+    for number in range(5):
+        servers.produce(ROLLUPS, b"%d" % number, b"all")
+    asyncio.run(_seek_before_the_first_commit(kafka, tmp_path))
+    servers.clean()
+
+
+async def _seek_before_the_first_commit(kafka: str, folder: Path) -> None:
+    settings = Settings(kafka=kafka, name="monitor-1")
+    app = make_app(settings, str(folder))
+    table = make_table(app, "counts", settings.partitions)
+    taken: list[Any] = []
+
+    async def agent(stream: Any) -> None:
+        async for events in stream.noack_take(10, within=0.1):
+            taken.extend(events)
+
+    async def have_come(number: int) -> None:
+        async with asyncio.timeout(60):
+            while len(taken) < number:
+                await asyncio.sleep(0.05)
+
+    app.agent(app.topic(ROLLUPS, key_serializer="raw", value_serializer="raw"))(agent)
+    await app.start()
+    try:
+        assert table.changelog_topic_name in app.tables.changelog_topics
+        await have_come(5)
+        await app.consumer.perform_seek()
+        app.consumer.resume_flow()
+        await have_come(10)
+    finally:
+        # The app does not stop before.
+        for event in taken:
+            event.ack()
+        await app.stop()
+    assert [event.message.value for event in taken] == [b"%d" % n for n in range(5)] * 2

@@ -5,6 +5,8 @@
 - Topics are created by us before, and a missing one ends the start: Faust would hang.
 - Its web server, which shows tables to everybody, is off; its environment is not read.
 - While it seeks its place after a change of the group nothing is read: that would be thrown away.
+- Where the group has committed nothing yet, that place is the beginning; Faust stays where it is,
+  behind what it has read and thrown away.
 - Commits go past all transaction markers at once, and not past one a second.
 - A write to a table is awaited until the broker has it, before the record is acknowledged.
 - A group member that died is replaced after 10 s, not 60; nobody polls less than every 5 minutes.
@@ -15,11 +17,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import faust
 from aiokafka.partitioner import DefaultPartitioner
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 
 from pipeline.settings import Settings
 from pipeline.topics import MAX_RECORD_BYTES, MONITOR
@@ -36,6 +39,20 @@ class _CommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         # aiokafka reads it when the consumer starts.
         consumer._isolation_level = "read_committed"
         return consumer
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        return cast(Mapping[TP, int], await self.call_thread(self._seek))
+
+    async def _seek(self) -> Mapping[TP, int]:
+        consumer = self._ensure_consumer()
+        committed: Mapping[TP, int] = await consumer.seek_to_committed()
+        # The tables' own place is known to their recovery.
+        changelogs = self.app.tables.changelog_topics
+        new = [p for p, offset in committed.items() if not offset and p.topic not in changelogs]
+        if new:
+            for place, offset in (await consumer.beginning_offsets(new)).items():
+                consumer.seek(place, offset)
+        return committed
 
 
 class _Consumer(driver.Consumer):  # type: ignore[misc]
