@@ -101,15 +101,17 @@ class Monitoring:
         monitor.end()
 
     def feed(self, events: Iterable[SentimentEvent]) -> int:
-        """Produce events as infer does; how many."""
-        producer = Producer({"bootstrap.servers": self.kafka, "enable.idempotence": True})
+        """Produce events as infer does, in a transaction; how many."""
+        producer = Producer({"bootstrap.servers": self.kafka, "transactional.id": "infer-feed"})
+        producer.init_transactions(60)
+        producer.begin_transaction()
         count = 0
         for event in events:
             producer.produce(SENTIMENT, encoder.encode(event), event.id.encode())
             count += 1
             if count % 1000 == 0:
                 producer.poll(0)
-        assert producer.flush(60) == 0
+        producer.commit_transaction(60)
         return count
 
     def produce(self, topic: str, value: bytes, key: bytes) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from kafka import KafkaAdminClient, TopicPartition
+from kafka.admin import OffsetSpec
 from kafka.errors import GroupIdNotFoundError, KafkaError
 
 from pipeline.clients import consumer
@@ -43,11 +44,17 @@ class Upstream:
                 return set(read)
             places = {TopicPartition(SENTIMENT, partition): at for partition, at in read.items()}
             done, ends = self._committed(self._group), self._consumer.end_offsets(list(places))
+            written = self._written(places)
         except KafkaError as error:
             log.warning("whether posts are on their way is not known: %r", error)
             return set(read)
-        # The marker of its transaction stands behind the last record.
-        return {p.partition for p, at in places.items() if max(at, done.get(p, 0)) + 1 < ends[p]}
+        # The marker of its transaction stands behind the last record. Where more is written than is
+        # committed a transaction is open; those of one commit do not appear everywhere at once.
+        return {
+            place.partition
+            for place, at in places.items()
+            if max(at, done.get(place, 0)) + 1 < ends[place] or ends[place] < written[place]
+        }
 
     def close(self) -> None:
         """Close both clients."""
@@ -61,8 +68,14 @@ class Upstream:
             for number in self._consumer.partitions_for_topic(topic) or ()
         ]
         done = self._committed(group)
-        begins, ends = self._consumer.beginning_offsets(places), self._consumer.end_offsets(places)
-        return any(max(done.get(p, 0), begins[p]) < ends[p] for p in places)
+        begins, written = self._consumer.beginning_offsets(places), self._written(places)
+        return any(max(done.get(p, 0), begins[p]) < written[p] for p in places)
+
+    def _written(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Their ends, with what is not committed."""
+        latest = dict.fromkeys(places, OffsetSpec.LATEST)
+        found = self._admin.list_partition_offsets(latest) if latest else {}
+        return {place: at.offset for place, at in found.items()}
 
     def _committed(self, group: str) -> dict[TopicPartition, int]:
         try:
