@@ -6,7 +6,10 @@
 --   position = {field, value, ...}, tracks = {name, ...}, changes = {text, ...},
 --   counters = {{key index, seconds to live or 0, field, delta, ...}, ...},
 --   seen     = {{key index, seconds to live, id, ...}, ...},
---   bounded  = {{key index, seconds to live, members kept, score, member, ...}, ...} }
+--   deleted  = {{key index, seconds to live, id, ...}, ...},
+--   shown    = text that the names of exemplars begin with; an id follows,
+--   posts    = {{id, seconds to live, exemplar, key index of a set of deleted ids, ...}, ...},
+--   bounded  = {{key index, seconds to live, members kept, score, id, ...}, ...} }
 --
 -- Returns {1, new offset} where applied, {0, stored offset or ""} where the position is another:
 -- the caller is a zombie, repeats itself, or the store came back with an older snapshot.
@@ -34,13 +37,47 @@ for _, row in ipairs(plan.seen) do
   redis.call('EXPIRE', key, row[2])
 end
 
+for _, row in ipairs(plan.deleted) do
+  local key = KEYS[row[1]]
+  for i = 3, #row do
+    redis.call('SADD', key, row[i])
+    redis.call('DEL', plan.shown .. row[i])
+  end
+  redis.call('EXPIRE', key, row[2])
+end
+
+local kept = {}
+for _, row in ipairs(plan.posts) do
+  local gone = false
+  for i = 4, #row do
+    gone = gone or redis.call('SISMEMBER', KEYS[row[i]], row[1]) == 1
+  end
+  if not gone then
+    local key = plan.shown .. row[1]
+    redis.call('HSET', key, 'j', row[3])
+    redis.call('EXPIRE', key, row[2])
+    kept[row[1]] = true
+  end
+end
+for _, row in ipairs(plan.bounded) do
+  for i = 4, #row, 2 do
+    local id = row[i + 1]
+    if kept[id] and redis.call('ZADD', KEYS[row[1]], row[i], id) == 1 then
+      redis.call('HINCRBY', plan.shown .. id, 'n', 1)
+    end
+  end
+  redis.call('EXPIRE', KEYS[row[1]], row[2])
+end
+-- After all of them were added: an exemplar goes when the last set that holds it lets it go.
 for _, row in ipairs(plan.bounded) do
   local key = KEYS[row[1]]
-  for i = 4, #row, 2 do
-    redis.call('ZADD', key, row[i], row[i + 1])
+  local over = redis.call('ZCARD', key) - row[3]
+  for _, id in ipairs(over > 0 and redis.call('ZRANGE', key, 0, over - 1) or {}) do
+    redis.call('ZREM', key, id)
+    if redis.call('HINCRBY', plan.shown .. id, 'n', -1) <= 0 then
+      redis.call('DEL', plan.shown .. id)
+    end
   end
-  redis.call('ZREMRANGEBYRANK', key, 0, -row[3] - 1)
-  redis.call('EXPIRE', key, row[2])
 end
 
 for _, name in ipairs(plan.tracks) do

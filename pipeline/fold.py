@@ -12,6 +12,7 @@ older; the caller then reads `sentiment` again from the stored position.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -36,6 +37,8 @@ _GENERATIONS = 3
 stated, and at most half longer."""
 _LIFE = {"m": 8 * 86_400, "h": 100 * 86_400, "d": 0}
 """Seconds that a bucket of each level outlives its last write; 0 for ever."""
+_DELETED_MS = 8 * 86_400_000
+"""A generation of deletions: as long as an exemplar is kept, and as `sentiment` by default."""
 _CHANGES_A_ENTRY = 500
 _YES = ("1", ord("1"))
 """A digit of the answer of seen.lua, of a client that decodes answers or of one that does not."""
@@ -60,6 +63,7 @@ class Folded:
     edited: int = 0
     late: int = 0
     shed: int = 0
+    deleted: int = 0
 
 
 class Positions:
@@ -131,7 +135,7 @@ class Folder(Positions):
         deltas = sum_deltas(fresh, expected.watermark, self._lateness_ms)
         plan = Plan(keys)
         plan.count(deltas)
-        plan.keep(deltas)
+        plan.keep(deltas, batch[-1].timestamp if batch else 0)
         plan.remember(sorted_out.seen, 4 * self._generation_ms // 1000)
         duplicates = len(batch) - len(fresh) - edited
         own = {
@@ -218,6 +222,8 @@ class Plan:
         self.keys = [keys.position, keys.changes, keys.tracks]
         self.counters: list[list[Any]] = []
         self._seen: list[list[Any]] = []
+        self._deleted: list[list[Any]] = []
+        self._posts: list[list[Any]] = []
         self._bounded: list[list[Any]] = []
 
     def _index(self, key: str) -> int:
@@ -231,7 +237,16 @@ class Plan:
         for track, fields in deltas.totals.items():
             self.counters.append([self._index(self._names.total(track)), 0, *_flat(fields)])
 
-    def keep(self, deltas: Deltas) -> None:
+    def keep(self, deltas: Deltas, timestamp: int) -> None:
+        """Keep exemplars but for posts that are deleted; `timestamp` of the batch, epoch ms."""
+        generation = timestamp // _DELETED_MS
+        exemplars = itertools.chain(*deltas.by_bucket.values(), *deltas.newest.values())
+        for exemplar in {e.id: e for e in exemplars}.values():
+            member = member_of(exemplar.id)
+            text = msgspec.json.encode(exemplar).decode()
+            sets = [self._names.deleted(generation + step, member) for step in (-1, 0, 1)]
+            row = [str(member), _LIFE["m"], text]
+            self._posts.append(row + [self._index(name) for name in sets])
         for (track, minute), kept in deltas.by_bucket.items():
             index = self._index(self._names.exemplars(track, minute))
             row = [index, _LIFE["m"], EXEMPLARS_A_BUCKET]
@@ -240,6 +255,17 @@ class Plan:
             index = self._index(self._names.newest(track, emotion))
             row = [index, _LIFE["m"], NEWEST_KEPT]
             self._bounded.append(row + _members((e.created_at, e) for e in kept))
+
+    def forget(self, deleted: Iterable[tuple[int, int]]) -> None:
+        """Forget the exemplars of deleted posts, given their id hashes and the time of the record
+        that says so, epoch ms."""
+        rows: dict[str, list[Any]] = {}
+        for member, timestamp in deleted:
+            rows.setdefault(self._names.deleted(timestamp // _DELETED_MS, member), []).append(
+                str(member)
+            )
+        for name, members in rows.items():
+            self._deleted.append([self._index(name), 3 * _DELETED_MS // 1000, *members])
 
     def remember(self, seen: dict[str, list[int]], life: int) -> None:
         for key, members in seen.items():
@@ -254,6 +280,9 @@ class Plan:
             "changes": ["\n".join(minutes[at : at + _CHANGES_A_ENTRY]) for at in chunks],
             "counters": self.counters,
             "seen": self._seen,
+            "deleted": self._deleted,
+            "shown": self._names.shown,
+            "posts": self._posts,
             "bounded": self._bounded,
         }
         return msgspec.msgpack.encode(plan)
@@ -264,11 +293,7 @@ def _flat(fields: dict[str, int]) -> list[Any]:
 
 
 def _members(scored: Iterable[tuple[float, Exemplar]]) -> list[Any]:
-    return [
-        part
-        for score, exemplar in scored
-        for part in (score, msgspec.json.encode(exemplar).decode())
-    ]
+    return [part for score, exemplar in scored for part in (score, str(member_of(exemplar.id)))]
 
 
 @functools.cache

@@ -33,6 +33,11 @@ class Keys:
         return self._key("shed")
 
     @property
+    def deletions(self) -> str:
+        """Hash: offset in `deletions`, and how many of its records are counted."""
+        return self._key("deletions")
+
+    @property
     def changes(self) -> str:
         """Stream of "minute track" lines: which buckets a fold touched."""
         return self._key("changes")
@@ -51,12 +56,25 @@ class Keys:
         return self._key("t", track)
 
     def exemplars(self, track: str, minute: int) -> str:
-        """Sorted set by confidence."""
+        """Sorted set of id hashes by confidence."""
         return self._key("x", minute, track)
 
     def newest(self, track: str, emotion: str) -> str:
-        """Sorted set by event time."""
+        """Sorted set of id hashes by event time."""
         return self._key("newest", emotion, track)
+
+    @property
+    def shown(self) -> str:
+        """What the names of the exemplars begin with, to which their id hashes are added."""
+        return self._key("e", "")
+
+    def exemplar(self, member: int) -> str:
+        """Hash: `j`, an exemplar as JSON, and `n`, how many sorted sets hold it."""
+        return f"{self.shown}{member}"
+
+    def deleted(self, generation: int, member: int) -> str:
+        """Set of id hashes of deleted posts."""
+        return self._key("deleted", generation, member % SHARDS)
 
     def seen(self, generation: int, member: int) -> str:
         """Set of id hashes."""

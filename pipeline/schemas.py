@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from pipeline.alerts.alert import Alert, AlertCommand
+from pipeline.deletion import Deletion
 from pipeline.event import SentimentEvent
 from pipeline.post import IngestedPost, Post
 from pipeline.shedding import Shed
@@ -20,6 +21,7 @@ SCHEMAS: dict[str, type] = {
     "ingested-post": IngestedPost,
     "sentiment-event": SentimentEvent,
     "shed": Shed,
+    "deletion": Deletion,
     "track": Track,
     "alert": Alert,
     "alert-command": AlertCommand,

@@ -118,15 +118,17 @@ class Store:
     def exemplars(self, track: str, emotion: str | None, limit: int) -> list[Exemplar]:
         """The newest posts of a track by event time, of one dominant emotion or of all."""
         emotions = EMOTIONS if emotion is None else (emotion,)
-        keys = [keys.newest(track, name) for keys in self._partitions() for name in emotions]
-        found = self._pipeline(("ZREVRANGE", key, 0, limit - 1) for key in keys)
-        return heapq.nlargest(limit, self._decoded(found), key=lambda e: e.created_at)
+        places = [(k.newest(track, name), k) for k in self._partitions() for name in emotions]
+        # As many again: some may be deleted.
+        names = self._named(places, 2 * limit)
+        newest = heapq.nlargest(2 * limit, names, key=lambda pair: pair[1])
+        return self._exemplars(name for name, _ in newest)[:limit]
 
     def bucket_exemplars(self, track: str, minute: int) -> list[Exemplar]:
         """The posts kept for one minute bucket, the most confident first."""
-        keys = [keys.exemplars(track, minute - minute % MINUTE) for keys in self._partitions()]
-        found = self._pipeline(("ZREVRANGE", key, 0, -1) for key in keys)
-        return sorted(self._decoded(found), key=lambda e: -e.confidence)
+        places = [(k.exemplars(track, minute - minute % MINUTE), k) for k in self._partitions()]
+        names = sorted(self._named(places), key=lambda pair: -pair[1])
+        return self._exemplars(name for name, _ in names)
 
     def changes(self, cursor: str = "") -> tuple[list[tuple[str, int]], str]:
         """Which (track, minute start) changed after the cursor, and the cursor after them.
@@ -219,9 +221,19 @@ class Store:
             pipe.execute_command(*command)  # type: ignore[no-untyped-call]
         return list(pipe.execute())
 
-    @staticmethod
-    def _decoded(found: list[Any]) -> list[Exemplar]:
-        return [_exemplars.decode(member) for members in found for member in members]
+    def _named(self, places: Sequence[tuple[str, Keys]], limit: int = 0) -> list[tuple[str, float]]:
+        """Names of the exemplars that sorted sets hold, with their scores; the highest of each."""
+        found = self._pipeline(("ZREVRANGE", key, 0, limit - 1, "WITHSCORES") for key, _ in places)
+        return [
+            (keys.exemplar(int(member)), float(score))
+            for (_, keys), members in zip(places, found, strict=True)
+            for member, score in zip(members[::2], members[1::2], strict=True)
+        ]
+
+    def _exemplars(self, names: Iterable[str]) -> list[Exemplar]:
+        """Those of these names that are there still, in their order."""
+        found = self._pipeline(("HGET", name, "j") for name in names)
+        return [_exemplars.decode(value) for value in found if value is not None]
 
 
 def connect(url: str) -> redis.Redis:

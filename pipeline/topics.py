@@ -18,6 +18,8 @@ POSTS = "posts"
 SENTIMENT = "sentiment"
 SHED = "shed"
 """Posts that were left unscored under overload, one small record each."""
+DELETIONS = "deletions"
+"""Posts that their authors deleted or somebody erased, by id."""
 ROLLUPS = "rollups"
 ALERTS = "alerts"
 ALERT_COMMANDS = "alerts.commands"
@@ -57,15 +59,18 @@ def dead_letter_topic(topic: str) -> str:
 
 
 def topic_specs(settings: Settings) -> list[TopicSpec]:
-    """Every topic with its settings. `posts`, `sentiment` and `shed` are partitioned alike."""
+    """Every topic with its settings. `posts` and what is keyed like it are partitioned alike."""
     kept = _retention(settings.retention_hours)
     letters = _retention(settings.dead_letter_retention_hours)
     raw = [f"{RAW_PREFIX}{platform}" for platform in PLATFORMS]
-    specs = [TopicSpec(name, settings.partitions, kept) for name in (*raw, POSTS, SENTIMENT, SHED)]
+    keyed = (*raw, POSTS, SENTIMENT, SHED, DELETIONS)
+    specs = [TopicSpec(name, settings.partitions, kept) for name in keyed]
     # What Faust reads is brought to a codec of the standard library by the broker.
     plain = kept | {"compression.type": "gzip"}
     specs += [TopicSpec(name, settings.partitions, plain) for name in (ROLLUPS, ALERT_COMMANDS)]
-    specs.append(TopicSpec(ALERTS, 1, {"cleanup.policy": "compact"}))
+    # What a newer state replaced is gone as soon as the posts that it named are.
+    replaced = {"max.compaction.lag.ms": kept["retention.ms"]}
+    specs.append(TopicSpec(ALERTS, 1, {"cleanup.policy": "compact"} | replaced))
     specs += [TopicSpec(name, settings.partitions, _TABLE) for name in MONITOR_TABLES]
     with_room = letters | {"max.message.bytes": str(MAX_RECORD_BYTES + _DEAD_LETTER_ROOM)}
     read = (*raw, POSTS, SENTIMENT, ROLLUPS, ALERT_COMMANDS)

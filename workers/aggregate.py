@@ -1,4 +1,4 @@
-"""Aggregate: sentiment events, and the notes of posts that were shed, into the store, exactly.
+"""Aggregate: sentiment events, posts that were shed and deletions into the store, exactly.
 
 The store's position is the truth; the group's committed offsets only show the lag. On assignment
 the consumer seeks to the stored position, after a refusal as well, and once a second the positions
@@ -25,9 +25,11 @@ from kafka.structs import OffsetAndMetadata
 
 from pipeline.buckets import Scored
 from pipeline.clients import consumer, membership
+from pipeline.deletion import deletion_decoder
+from pipeline.deletion_fold import DeletionFolder
 from pipeline.errors import UNDECODABLE
 from pipeline.event import event_decoder
-from pipeline.fold import Folded, Folder, Position
+from pipeline.fold import Folded, Folder, Position, Positions
 from pipeline.headers import POST_OFFSET, POST_PARTITION, RECEIVED, header_int
 from pipeline.records import Record
 from pipeline.settings import Settings
@@ -35,7 +37,7 @@ from pipeline.shed_fold import ShedFolder
 from pipeline.shedding import shed_decoder
 from pipeline.store import connect
 from pipeline.telemetry import Telemetry
-from pipeline.topics import SENTIMENT, SHED
+from pipeline.topics import DELETIONS, SENTIMENT, SHED
 from workers.process import watchdog, worker
 
 GROUP = "aggregate"
@@ -60,6 +62,7 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
         self._source = source
         self._folder = folder
         self._shed_folder = ShedFolder(folder.client, folder.namespace)
+        self._deletion_folder = DeletionFolder(folder.client, folder.namespace)
         self._telemetry = telemetry
         self._poll_ms = int(poll_seconds * 1000)
         self._now_ms = now_ms
@@ -108,8 +111,12 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
             if known != stored:
                 self._seek(partition, stored)
 
-    def _of(self, partition: TopicPartition) -> Folder | ShedFolder:
-        return self._shed_folder if partition.topic == SHED else self._folder
+    def _of(self, partition: TopicPartition) -> Positions:
+        others: dict[str, Positions] = {
+            SHED: self._shed_folder,
+            DELETIONS: self._deletion_folder,
+        }
+        return others.get(partition.topic, self._folder)
 
     def _ended(self) -> dict[TopicPartition, tuple[int, int]]:
         """Partitions of which nothing is left to read: the position and since when (epoch ms)."""
@@ -145,7 +152,8 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
         # The store may take its time for each partition.
         self._telemetry.progress()
         self._telemetry.batch(len(records))
-        fold = self._fold_shed if partition.topic == SHED else self._fold_scored
+        folds = {SHED: self._fold_shed, DELETIONS: self._fold_deletions}
+        fold = folds.get(partition.topic, self._fold_scored)
         folded = fold(partition.partition, self._positions[partition], records)
         if not folded.applied:
             log.warning("%s-%d: the store is elsewhere", *partition)
@@ -158,6 +166,7 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
         self._telemetry.count("edited", folded.edited)
         self._telemetry.count("late", folded.late)
         self._telemetry.count("shed", folded.shed)
+        self._telemetry.count("deleted", folded.deleted)
 
     def _fold_scored(self, partition: int, position: Position, records: Sequence[Record]) -> Folded:
         with self._telemetry.step("decode"):
@@ -170,6 +179,18 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
         batch = [shed for record in records if (shed := self._decoded(shed_decoder, record))]
         with self._telemetry.step("fold"):
             return self._shed_folder.fold(partition, position, batch, records[-1].offset + 1)
+
+    def _fold_deletions(
+        self, partition: int, position: Position, records: Sequence[Record]
+    ) -> Folded:
+        batch = [
+            (deletion.id, record.timestamp)
+            for record in records
+            if (deletion := self._decoded(deletion_decoder, record))
+        ]
+        with self._telemetry.step("fold"):
+            end = records[-1].offset + 1
+            return self._deletion_folder.fold(partition, position, batch, end)
 
     def _decoded(self, decoder: msgspec.json.Decoder[T], record: Record) -> T | None:
         try:
@@ -236,5 +257,5 @@ def run(settings: Settings, port: int) -> None:
         )
         aggregate = Aggregate(source, folder, telemetry, settings.batch_seconds)
         telemetry.needs(partial(membership, source))
-        source.subscribe([SENTIMENT, SHED], listener=aggregate)
+        source.subscribe([SENTIMENT, SHED, DELETIONS], listener=aggregate)
         aggregate.run(stop)

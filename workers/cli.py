@@ -10,6 +10,7 @@ import typer
 from pipeline.errors import WeathervaneError
 from workers.commands import (
     dead_letters,
+    erase,
     local,
     model,
     notify,
@@ -33,6 +34,7 @@ model.register(app)
 releases.register(app)
 work.register(app)
 dead_letters.register(app)
+erase.register(app)
 notify.register(app)
 replay.register(app)
 

@@ -1,4 +1,4 @@
-"""Dead letters: what there is, and sending it once more to where it came from.
+"""Dead letters: what there is, sending it once more to where it came from, and erasing it.
 
 The letters that count are those behind the committed offsets of the group `redrive`. A redrive
 takes each of them once and in one transaction a batch: what matches goes back to its topic, what
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
 import msgspec
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
 from pipeline.clients import consumer, producer
@@ -78,9 +78,36 @@ def redrive(settings: Settings, topic: str | None, reason: str | None, dry_run: 
         with closing(producer(settings, GROUP)) as sink:
             sink.init_transactions()
             for batch in _letters(source, places):
-                matching = _move(source, sink, batch, reason)
-                sent, kept = sent + matching, kept + len(batch) - matching
+                again = [_again(letter) for letter in batch if _matches(letter, reason)]
+                rest = [_moved(letter) for letter in batch if not _matches(letter, reason)]
+                _answer(source, sink, batch, again + rest)
+                sent, kept = sent + len(again), kept + len(rest)
     return Redriven(sent, kept)
+
+
+def erase(settings: Settings, is_of: Callable[[Record], bool]) -> int:
+    """Delete the letters for which `is_of` holds, redriven ones too; how many there were.
+
+    Kafka deletes what is before an offset only, so the other letters move behind it.
+    """
+    erased = 0
+    with (
+        closing(consumer(settings, None, group_id=GROUP)) as source,
+        closing(KafkaAdminClient(**settings.kafka_options())) as admin,
+        closing(producer(settings, GROUP)) as sink,
+    ):
+        sink.init_transactions()
+        for place in _places(source, None):
+            found = sum(is_of(letter) for batch in _all(source, place) for letter in batch)
+            if not found:
+                continue
+            erased += found
+            ends = source.end_offsets([place])
+            for batch in _letters(source, [place]):
+                answers = [_moved(letter) for letter in batch if not is_of(letter)]
+                _answer(source, sink, batch, answers)
+            admin.delete_records(ends)
+    return erased
 
 
 def reason_of(letter: Record) -> str:
@@ -89,25 +116,26 @@ def reason_of(letter: Record) -> str:
     return reason.decode("utf-8", "replace") if reason is not None else "no reason is given"
 
 
-def _move(
-    source: KafkaConsumer, sink: KafkaProducer, batch: list[Record], reason: str | None
-) -> int:
-    """One transaction; how many went back."""
-    matching = 0
-    offsets: dict[TopicPartition, OffsetAndMetadata] = {}
-    answers: list[Outgoing] = []
-    for letter in batch:
-        headers = letter.headers
-        to = letter.topic
-        if _matches(letter, reason):
-            matching += 1
-            to = letter.topic.removesuffix(_SUFFIX)
-            headers = [(k, v) for k, v in headers if not k.startswith(ERROR_HEADERS)]
-        answers.append(Outgoing(to, letter.key, letter.value, headers))
-        place = TopicPartition(letter.topic, letter.partition)
-        offsets[place] = OffsetAndMetadata(letter.offset + 1, "", -1)
+def _again(letter: Record) -> Outgoing:
+    """Back to where it came from."""
+    headers = [(k, v) for k, v in letter.headers if not k.startswith(ERROR_HEADERS)]
+    return Outgoing(letter.topic.removesuffix(_SUFFIX), letter.key, letter.value, headers)
+
+
+def _moved(letter: Record) -> Outgoing:
+    """To the end of the dead letters."""
+    return Outgoing(letter.topic, letter.key, letter.value, letter.headers)
+
+
+def _answer(
+    source: KafkaConsumer, sink: KafkaProducer, batch: list[Record], answers: list[Outgoing]
+) -> None:
+    """One transaction: the letters are done with."""
+    offsets = {
+        TopicPartition(letter.topic, letter.partition): OffsetAndMetadata(letter.offset + 1, "", -1)
+        for letter in batch
+    }
     transact(sink, answers, offsets, source.group_metadata())
-    return matching
 
 
 def _matches(letter: Record, reason: str | None) -> bool:
@@ -124,6 +152,14 @@ def _places(source: KafkaConsumer, topic: str | None) -> list[TopicPartition]:
         for name in wanted
         for number in sorted(source.partitions_for_topic(name) or ())
     ]
+
+
+def _all(source: KafkaConsumer, place: TopicPartition) -> Iterator[list[Record]]:
+    """Every record that is there, letters that were redriven among them."""
+    source.assign([place])
+    ends = source.end_offsets([place])
+    source.seek_to_beginning(place)
+    yield from until_ends(source, ends, _BATCH)
 
 
 def _letters(source: KafkaConsumer, places: list[TopicPartition]) -> Iterator[list[Record]]:

@@ -7,11 +7,13 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 import msgspec
 
 from pipeline.clients import consumer, membership, producer
+from pipeline.deletion import deletion
 from pipeline.delivery import Delivery, Prefix
 from pipeline.errors import Unreadable
 from pipeline.headers import cloud_event
@@ -53,7 +55,7 @@ class Ingest:
         self._telemetry = telemetry
 
     def __call__(self, records: Sequence[Record]) -> Prefix:
-        """Answer each record with a post, a dead letter, or nothing where it is no post.
+        """Answer each record with a post, a deletion, a dead letter, or nothing where it is none.
 
         Those whose media there was no time for are left for the next call.
         """
@@ -89,7 +91,11 @@ class Ingest:
 
     def _answer(self, draft: _Draft) -> Outgoing | None:
         record, post = draft.record, draft.post
-        if draft.error is None and post is not None and not post.deleted:
+        if draft.error is None and post is not None and post.deleted:
+            self._telemetry.count("deleted")
+            source = f"/weathervane/ingest/{post.platform}"
+            return deletion(post.id, datetime.now(UTC), source, record.headers)
+        if draft.error is None and post is not None:
             tracks = self._tracks.current().match(post)
             ingested = IngestedPost(**msgspec.structs.asdict(post), tracks=tracks)
             value = encoder.encode(ingested)

@@ -41,10 +41,13 @@ class AlertBoard:
         self._lock = threading.Lock()
 
     def put(self, alert: Alert) -> bool:
-        """Take in a state; False where it is known already, or older than what is known."""
+        """Take in a state; False where it is known already, or older than what is known.
+
+        One of the same number replaces the other: its evidence names a post no more.
+        """
         with self._lock:
             known = self._alerts.get(alert.id)
-            if known is not None and alert.sequence <= known.sequence:
+            if known is not None and (alert.sequence < known.sequence or alert == known):
                 return False
             self._alerts[alert.id] = alert
             self._version += 1

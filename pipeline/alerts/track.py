@@ -123,8 +123,11 @@ class TrackMonitor:
         return next((alert for alert in found if alert is not None), None)
 
     def adopt(self, alert: Alert) -> None:
-        """Take over the state of an alert as it was published."""
-        self._lives[alert.series].alert = alert
+        """Take over the state of an alert as it was published, without the posts that it names:
+        `alerts` alone holds them, so that one of them can be erased.
+        """
+        evidence = msgspec.structs.replace(alert.evidence, exemplars=())
+        self._lives[alert.series].alert = msgspec.structs.replace(alert, evidence=evidence)
 
     @property
     def open(self) -> list[Alert]:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from pipeline.errors import UNDECODABLE, Unreadable
-from pipeline.platforms.canonical import checked, load_object
+from pipeline.platforms.canonical import checked, deleted, load_object
 from pipeline.post import Author, Media, Post
 from pipeline.times import parse_time
 
@@ -36,7 +36,7 @@ _envelopes = msgspec.json.Decoder(_Envelope)
 
 
 def decode(value: bytes) -> Post | None:
-    """Read one Jetstream event; None where it is no post, new or edited.
+    """Read one Jetstream event; None where it is no post, new, edited or deleted.
 
     Raises:
         Unreadable: not JSON, or a post without id, time, text and media.
@@ -51,12 +51,12 @@ def decode(value: bytes) -> Post | None:
     commit = event.commit
     if event.kind != "commit" or commit is None or commit.collection != POST:
         return None
-    if commit.operation == "delete":
-        return None
     if not event.did or not commit.rkey:
         raise Unreadable("no id: a Bluesky post needs did and commit.rkey")
-    record = load_object(bytes(commit.record))
     uri = f"at://{event.did}/{POST}/{commit.rkey}"
+    if commit.operation == "delete":
+        return checked(deleted(f"bluesky:{uri}", "bluesky"))
+    record = load_object(bytes(commit.record))
     # The author's clock may be wrong or absent; the server's time is the fallback.
     written = record.get("createdAt", event.time_us)
     if written is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from pipeline.post import Author, Media, Post, Revision
 from pipeline.times import parse_time
 
 MAX_ID_CHARACTERS = 512
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 _OPTIONAL: dict[str, Any] = {
     "platform": str,
@@ -66,6 +67,11 @@ def load_object(value: bytes) -> dict[str, Any]:
     return data
 
 
+def deleted(post_id: str, platform: str) -> Post:
+    """That a post was deleted. Who says so need not know when it was made, and nobody asks."""
+    return Post(id=post_id, platform=platform, created_at=_EPOCH, deleted=True)
+
+
 def checked(post: Post) -> Post:
     """Enforce what types cannot say, and bring the time to UTC.
 
@@ -78,6 +84,8 @@ def checked(post: Post) -> Post:
         raise Unreadable(f"id has {len(post.id)} characters; at most {MAX_ID_CHARACTERS} are taken")
     if not (post.text and post.text.strip()) and not post.media and not post.deleted:
         raise Unreadable("neither text nor media: there is nothing to score")
+    if post.deleted:
+        return post
     moment = parse_time(post.created_at)
     changes: dict[str, Any] = {}
     if moment is not post.created_at:
@@ -96,6 +104,8 @@ def _by_field(data: dict[str, Any]) -> Post:
         raise Unreadable("no id; expected a text like weathervane:42")
     if not isinstance(data["id"], str):
         raise Unreadable(f"id is a {type(data['id']).__name__}; expected a text")
+    if data.get("created_at") is None and data.get("deleted") is True:
+        return deleted(data["id"], "weathervane")
     if data.get("created_at") is None:
         raise Unreadable("no created_at; expected RFC 3339, like 2026-01-31T12:00:00Z")
     moment: datetime = parse_time(data["created_at"])

@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from pipeline.buckets import DAY, HOUR, MINUTE, Scored, counts_of, sum_deltas
+from pipeline.deletion_fold import DeletionFolder
 from pipeline.fold import Folder, Position
 from pipeline.store import CursorTrimmed, Store, connect
 from pipeline.times import epoch_ms
@@ -307,6 +308,64 @@ def test_exemplars_are_bounded_and_newest_first(empty: redis.Redis) -> None:
     minute = int(START.timestamp()) + 600
     assert len(store.bucket_exemplars("all", minute)) <= 8
     assert empty.zcard("wv:{p0}:newest:joy:all") <= 50
+
+
+def exemplar_keys(client: redis.Redis) -> list[bytes]:
+    return list(client.scan_iter("wv:{p0}:e:*"))
+
+
+def test_exemplars_that_nothing_shows_any_more_are_gone(empty: redis.Redis) -> None:
+    log = [scored(n, n) for n in range(900)]
+    moments = [START + timedelta(seconds=n % 300) for n in range(900)]
+    log = [
+        each._replace(event=msgspec.structs.replace(each.event, created_at=moment))
+        for each, moment in zip(log, moments, strict=True)
+    ]
+    fold_all(folder_of(empty), log, 100)
+    held = {
+        member
+        for pattern in ("wv:{p0}:x:*", "wv:{p0}:newest:*")
+        for key in empty.scan_iter(pattern)
+        for member in empty.zrange(key, 0, -1)
+    }
+    assert 40 < len(held) < 500
+    assert {key.rsplit(b":", 1)[1] for key in exemplar_keys(empty)} == held
+
+
+@pytest.mark.parametrize("first", ["deletion", "event", "both at once"])
+def test_a_deleted_post_is_shown_no_more(empty: redis.Redis, first: str) -> None:
+    log = [scored(n, n) for n in range(10)]
+    gone = log[3].event.id
+    deletions = DeletionFolder(empty)
+    if first == "deletion":
+        deletions.fold(0, Position(), [(gone, ARRIVAL_MS)], 1)
+    fold_all(folder_of(empty), log, 10)
+    before = Store(empty).totals()
+    if first == "event":
+        deletions.fold(0, Position(), [(gone, ARRIVAL_MS)], 1)
+    if first == "both at once":
+        ids = [scored.event.id for scored in log]
+        deletions.fold(0, Position(), [(post_id, ARRIVAL_MS) for post_id in ids if post_id], 10)
+        assert Store(empty).exemplars("all", None, 20) == []
+        assert exemplar_keys(empty) == []
+        return
+    shown = {exemplar.id for exemplar in Store(empty).exemplars("all", None, 20)}
+    assert shown == {scored.event.id for scored in log} - {gone}
+    minutes = {epoch_ms(each.event.created_at) // 60_000 * 60 for each in log}
+    of_minutes = {e.id for at in minutes for e in Store(empty).bucket_exemplars("all", at)}
+    assert of_minutes == shown
+    assert Store(empty).totals() == before, "what was counted stays"
+    left = [empty.dump(key) or b"" for key in empty.scan_iter()]
+    assert not any(gone.encode() in value for value in left)
+
+
+def test_a_deletion_is_folded_once(empty: redis.Redis) -> None:
+    deletions = DeletionFolder(empty)
+    batch = [("weathervane:1", ARRIVAL_MS)]
+    folded = deletions.fold(0, Position(), batch, 1)
+    assert (folded.applied, folded.deleted) == (True, 1)
+    again = deletions.fold(0, Position(), batch, 1)
+    assert (again.applied, again.position) == (False, folded.position)
 
 
 def test_changes_since_a_cursor(empty: redis.Redis) -> None:

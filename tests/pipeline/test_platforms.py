@@ -181,12 +181,23 @@ def test_without_a_client_time_the_servers_time_counts() -> None:
     "event",
     [
         commit({}, collection="app.bsky.feed.like"),
-        commit({}, operation="delete"),
         {"did": "did:plc:abc", "time_us": 1, "kind": "identity", "identity": {}},
     ],
 )
 def test_what_is_no_post_is_skipped(event: dict[str, object]) -> None:
     assert bluesky.decode(json.dumps(event).encode()) is None
+
+
+def test_a_deleted_post_is_named_as_it_was_when_published() -> None:
+    written = bluesky.decode(json.dumps(commit({"text": "x"})).encode())
+    event = commit({}, operation="delete")
+    del event["commit"]["record"]  # type: ignore[attr-defined]
+    deleted = bluesky.decode(json.dumps(event).encode())
+    assert written is not None
+    assert deleted is not None
+    assert (deleted.deleted, deleted.id) == (True, written.id)
+    canonical_one = canonical.decode(b'{"id": "weathervane:1", "deleted": true}')
+    assert (canonical_one.deleted, canonical_one.id) == (True, "weathervane:1")
 
 
 @pytest.mark.parametrize(
@@ -207,11 +218,10 @@ def test_a_broken_bluesky_post_says_why(event: dict[str, object], reason: str) -
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the recorded samples are not here")
 def test_every_recorded_event_is_read_or_skipped() -> None:
-    posts = 0
-    for file in sorted((SAMPLES / "bluesky").glob("jetstream*.jsonl")):
-        for line in file.read_bytes().splitlines():
-            posts += bluesky.decode(line) is not None
-    assert posts == 14
+    files = sorted((SAMPLES / "bluesky").glob("jetstream*.jsonl"))
+    read = [bluesky.decode(line) for file in files for line in file.read_bytes().splitlines()]
+    deleted = [post.deleted for post in read if post is not None]
+    assert (deleted.count(False), deleted.count(True)) == (14, 1)
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the recorded samples are not here")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from pipeline.deletion import deletion_decoder
 from pipeline.media import MediaCleaner
 from pipeline.post import posts_decoder
 from pipeline.records import Outgoing
@@ -77,13 +78,15 @@ def test_each_record_has_one_answer_and_a_bad_one_harms_no_other(
         "posts.raw.weathervane.dlq",
         "posts",
         "posts.raw.myspace.dlq",
+        "deletions",
         "posts",
     ]
     assert reason(answers[2]).startswith("media[0]: ")
     assert "myspace" in reason(answers[4])
+    assert deletion_decoder.decode(answers[5].value or b"").id.encode() == answers[5].key
     posts = [posts_decoder.decode(a.value or b"") for a in answers if a.topic == "posts"]
     assert [p.tracks for p in posts] == [("all", "cats"), ("all", "cats"), ("all",)]
-    for outcome, count in {"ok": 3, "dead_lettered": 3, "skipped": 1}.items():
+    for outcome, count in {"ok": 3, "dead_lettered": 3, "deleted": 1}.items():
         labels = {"stage": "ingest", "outcome": outcome}
         assert telemetry.registry.get_sample_value("weathervane_records_total", labels) == count
 

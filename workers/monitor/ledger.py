@@ -94,11 +94,11 @@ class Ledger:
             state = reconcile(before, alert)
             if state is None:
                 continue
-            if before is None or state.severity > before.severity:
-                state = complete(state)
-            else:
+            if before is not None:
                 evidence = with_posts_of(before.evidence, state.evidence)
                 state = msgspec.structs.replace(state, evidence=evidence)
+            if before is None or state.severity > before.severity:
+                state = complete(state)
             self._send(state)
         return [self._last[name] for name in dict.fromkeys(alert.id for alert in wanted)]
 

@@ -1,0 +1,236 @@
+"""Erasing a post, or all posts of an author, wherever Weathervane keeps them.
+
+Order:
+    Step 1. find the posts: of an author all that `posts` still holds.
+    Step 2. say in `deletions` that they are gone, and wait until the store has forgotten them.
+    Step 3. take them out of the dead letters, and out of the evidence of alerts.
+    A repeat, as after a crash, does no harm.
+
+Not erased at once: the records in the topics that keep everything for a while. Kafka deletes
+nothing in the middle of a topic; they go with their retention, and nobody shows them meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from pipeline.alerts.alert import Alert, alert_decoder
+from pipeline.clients import consumer, producer
+from pipeline.deletion import deletion
+from pipeline.deletion_fold import DeletionFolder
+from pipeline.errors import UNDECODABLE, ServerUnavailable
+from pipeline.headers import cloud_event
+from pipeline.post import Author, encoder
+from pipeline.reading import until_ends
+from pipeline.records import Outgoing, Record
+from pipeline.settings import Settings
+from pipeline.store import connect
+from pipeline.topics import ALERTS, DELETIONS, POSTS
+from workers import dlq
+from workers.progress import Progress
+
+STORE_SECONDS = 30.0
+"""Longest wait for the store."""
+_LOOK_SECONDS = 0.1
+_SOURCE = "/weathervane/erase"
+
+
+class _Written(msgspec.Struct):
+    """The part of a post in `posts` that says whose it is."""
+
+    id: str
+    platform: str = "weathervane"
+    author: Author | None = None
+
+
+_written = msgspec.json.Decoder(_Written)
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What was erased."""
+
+    posts: int
+    """Post ids that are deleted now."""
+    letters: int
+    alerts: int
+    """Alerts whose evidence named one of the posts."""
+    stored: bool
+    """Whether the store has forgotten them already."""
+    gone_at: datetime
+    """When no topic holds them any more."""
+
+
+def erase_post(settings: Settings, post_id: str) -> Erased:
+    """Erase one post, also where none of this id has come yet.
+
+    Raises:
+        ServerUnavailable: Kafka does not answer.
+    """
+    return _erase(settings, [post_id], [post_id], None)
+
+
+def erase_author(settings: Settings, author: str) -> Erased:
+    """Erase every post of an author: their id at their platform, alone or as "platform:id".
+
+    Raises:
+        ServerUnavailable: Kafka does not answer.
+    """
+    found = _posts_of(settings, author)
+    native = next(iter(found.values()), author)
+    return _erase(settings, list(found), [*found, native], native)
+
+
+def _erase(
+    settings: Settings, posts: Collection[str], names: Collection[str], author: str | None
+) -> Erased:
+    now = datetime.now(UTC)
+    with closing(producer(settings)) as sink:
+        _send(sink, [deletion(post_id, now, _SOURCE, []) for post_id in posts])
+        stored = _forgotten(settings)
+        letters = dlq.erase(settings, lambda letter: _names(letter, names))
+        alerts = _out_of_alerts(settings, sink, frozenset(posts), author)
+    hours = max(settings.retention_hours, settings.dead_letter_retention_hours)
+    return Erased(len(posts), letters, alerts, stored, now + timedelta(hours=hours))
+
+
+def _posts_of(settings: Settings, author: str) -> dict[str, str]:
+    """Ids of the author's posts that are kept, each with the author's id at its platform."""
+    found: dict[str, str] = {}
+    with closing(consumer(settings, None)) as source:
+        places = _from_the_start(source, POSTS)
+        ends = source.end_offsets(places)
+        begins = source.beginning_offsets(places)
+        total = sum(ends[place] - begins[place] for place in places)
+        with Progress("looking for posts", total) as progress:
+            for batch in until_ends(source, ends):
+                for record in batch:
+                    progress.advance()
+                    try:
+                        post = _written.decode(record.value or b"")
+                    except UNDECODABLE:
+                        continue
+                    by = post.author.id if post.author is not None else None
+                    if by is not None and author in (by, f"{post.platform}:{by}"):
+                        found[post.id] = by
+    return found
+
+
+def _forgotten(settings: Settings) -> bool:
+    """Whether the store has taken in all of `deletions` within STORE_SECONDS."""
+    with closing(consumer(settings, None)) as source, closing(connect(settings.redis)) as client:
+        ends = source.end_offsets(_from_the_start(source, DELETIONS))
+        waited = {place: end for place, end in ends.items() if end}
+        folder = DeletionFolder(client)
+        names = [folder.keys(place.partition).position for place in waited]
+        deadline = time.monotonic() + STORE_SECONDS
+        while time.monotonic() < deadline:
+            # What is behind the last record is the marker of its transaction.
+            stored = [
+                max(int(at or 0) for at in client.hmget(name, ["offset", "reached"]))
+                for name in names
+            ]
+            if all(at >= end for at, end in zip(stored, waited.values(), strict=True)):
+                return True
+            time.sleep(_LOOK_SECONDS)
+    return False
+
+
+def _names(letter: Record, names: Iterable[str]) -> bool:
+    """Whether the key of a dead letter is one of the names, or its JSON holds one as a text."""
+    value = letter.value or b""
+    return any(
+        letter.key == name.encode() or any(text in value for text in _texts(name)) for name in names
+    )
+
+
+def _texts(name: str) -> list[bytes]:
+    """A text as JSON writes it, with and without escapes of what is not ASCII."""
+    plain = msgspec.json.encode(name)
+    escaped = name.encode("ascii", "backslashreplace")
+    return [plain, b'"' + escaped + b'"']
+
+
+def _out_of_alerts(
+    settings: Settings, sink: KafkaProducer, posts: frozenset[str], author: str | None
+) -> int:
+    """Publish every alert that names one of the posts anew without it; how many there were.
+
+    The monitor may publish a state with the old evidence meanwhile: look until there is none.
+    """
+    changed: set[str] = set()
+    while True:
+        naming = [
+            (alert, left)
+            for alert in _alerts(settings)
+            if (left := _left(alert, posts, author)) != alert.evidence.exemplars
+        ]
+        if not naming:
+            return len(changed)
+        changed.update(alert.id for alert, _ in naming)
+        _send(sink, [_renamed(alert, left) for alert, left in naming])
+
+
+def _left(alert: Alert, posts: frozenset[str], author: str | None) -> tuple[str, ...]:
+    """The posts that the evidence may still name. An id of Bluesky has its author's in it."""
+    return tuple(
+        name
+        for name in alert.evidence.exemplars
+        if name not in posts and (author is None or author not in name.split("/"))
+    )
+
+
+def _renamed(alert: Alert, left: tuple[str, ...]) -> Outgoing:
+    """The same state of the alert, of the same number: nobody is told of it again."""
+    evidence = msgspec.structs.replace(alert.evidence, exemplars=left)
+    value = encoder.encode(msgspec.structs.replace(alert, evidence=evidence))
+    headers = cloud_event("weathervane.alert", _SOURCE, f"{alert.id}:{alert.sequence}", [])
+    return Outgoing(ALERTS, alert.id.encode(), value, headers)
+
+
+def _alerts(settings: Settings) -> list[Alert]:
+    """The last record of each alert."""
+    last: dict[bytes | None, Alert] = {}
+    with closing(consumer(settings, None)) as source:
+        ends = source.end_offsets(_from_the_start(source, ALERTS))
+        for batch in until_ends(source, ends):
+            for record in batch:
+                try:
+                    last[record.key] = alert_decoder.decode(record.value or b"")
+                except UNDECODABLE:
+                    last.pop(record.key, None)
+    return list(last.values())
+
+
+def _from_the_start(source: KafkaConsumer, topic: str) -> list[TopicPartition]:
+    """Read every partition of the topic from its beginning; the partitions."""
+    numbers = source.partitions_for_topic(topic)
+    if not numbers:
+        raise ServerUnavailable(
+            f"the topic {topic} is missing; create it with: weathervane topics create"
+        )
+    places = [TopicPartition(topic, number) for number in sorted(numbers)]
+    source.assign(places)
+    source.seek_to_beginning(*places)
+    return places
+
+
+def _send(sink: KafkaProducer, records: Iterable[Outgoing]) -> None:
+    try:
+        sent = [
+            sink.send(out.topic, key=out.key, value=out.value, headers=out.headers)
+            for out in records
+        ]
+        sink.flush(timeout=STORE_SECONDS)
+        for future in sent:
+            future.get(timeout=STORE_SECONDS)
+    except KafkaError as error:
+        raise ServerUnavailable(f"Kafka did not take the deletions: {error!r}") from error
