@@ -8,7 +8,8 @@
 --   seen     = {{key index, seconds to live, id, ...}, ...},
 --   deleted  = {{key index, seconds to live, id, ...}, ...},
 --   shown    = text that the names of exemplars begin with; an id follows,
---   posts    = {{id, seconds to live, exemplar, key index of a set of deleted ids, ...}, ...},
+--   posts    = {id = exemplar, ...}, life = seconds that they live,
+--   suspects = {{key index of a set of deleted ids, id, ...}, ...},
 --   bounded  = {{key index, seconds to live, members kept, score, id, ...}, ...} }
 --
 -- Returns {1, new offset} where applied, {0, stored offset or ""} where the position is another:
@@ -46,37 +47,42 @@ for _, row in ipairs(plan.deleted) do
   redis.call('EXPIRE', key, row[2])
 end
 
-local kept = {}
-for _, row in ipairs(plan.posts) do
-  local gone = false
-  for i = 4, #row do
-    gone = gone or redis.call('SISMEMBER', KEYS[row[i]], row[1]) == 1
-  end
-  if not gone then
-    local key = plan.shown .. row[1]
-    redis.call('HSET', key, 'j', row[3])
-    redis.call('EXPIRE', key, row[2])
-    kept[row[1]] = true
+local gone = {}
+for _, row in ipairs(plan.suspects) do
+  local found = redis.call('SMISMEMBER', KEYS[row[1]], unpack(row, 2))
+  for i, member in ipairs(found) do
+    if member == 1 then gone[row[i + 1]] = true end
   end
 end
+
+-- By how many more sorted sets each exemplar is held. It is written, or goes, after all of them.
+local held = {}
 for _, row in ipairs(plan.bounded) do
   for i = 4, #row, 2 do
     local id = row[i + 1]
-    if kept[id] and redis.call('ZADD', KEYS[row[1]], row[i], id) == 1 then
-      redis.call('HINCRBY', plan.shown .. id, 'n', 1)
+    if not gone[id] and redis.call('ZADD', KEYS[row[1]], row[i], id) == 1 then
+      held[id] = (held[id] or 0) + 1
     end
   end
   redis.call('EXPIRE', KEYS[row[1]], row[2])
 end
--- After all of them were added: an exemplar goes when the last set that holds it lets it go.
 for _, row in ipairs(plan.bounded) do
-  local key = KEYS[row[1]]
-  local over = redis.call('ZCARD', key) - row[3]
-  for _, id in ipairs(over > 0 and redis.call('ZRANGE', key, 0, over - 1) or {}) do
-    redis.call('ZREM', key, id)
-    if redis.call('HINCRBY', plan.shown .. id, 'n', -1) <= 0 then
-      redis.call('DEL', plan.shown .. id)
+  local over = redis.call('ZCARD', KEYS[row[1]]) - row[3]
+  if over > 0 then
+    local out = redis.call('ZPOPMIN', KEYS[row[1]], over)
+    for i = 1, #out, 2 do
+      held[out[i]] = (held[out[i]] or 0) - 1
     end
+  end
+end
+for id, more in pairs(held) do
+  local key = plan.shown .. id
+  if more > 0 then
+    redis.call('HSET', key, 'j', plan.posts[id])
+    redis.call('HINCRBY', key, 'n', more)
+    redis.call('EXPIRE', key, plan.life)
+  elseif more < 0 and redis.call('HINCRBY', key, 'n', more) <= 0 then
+    redis.call('DEL', key)
   end
 end
 

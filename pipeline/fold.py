@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -37,8 +38,9 @@ _GENERATIONS = 3
 stated, and at most half longer."""
 _LIFE = {"m": 8 * 86_400, "h": 100 * 86_400, "d": 0}
 """Seconds that a bucket of each level outlives its last write; 0 for ever."""
-_DELETED_MS = 8 * 86_400_000
-"""A generation of deletions: as long as an exemplar is kept, and as `sentiment` by default."""
+_DELETED_MS = 16 * 86_400_000
+"""A generation of deletions: twice as long as an exemplar is kept. The event of a post and its
+deletion find each other in either order as long as there are no more than 8 days between them."""
 _CHANGES_A_ENTRY = 500
 _YES = ("1", ord("1"))
 """A digit of the answer of seen.lua, of a client that decodes answers or of one that does not."""
@@ -223,7 +225,8 @@ class Plan:
         self.counters: list[list[Any]] = []
         self._seen: list[list[Any]] = []
         self._deleted: list[list[Any]] = []
-        self._posts: list[list[Any]] = []
+        self._posts: dict[str, str] = {}
+        self._suspects: list[list[Any]] = []
         self._bounded: list[list[Any]] = []
 
     def _index(self, key: str) -> int:
@@ -239,14 +242,14 @@ class Plan:
 
     def keep(self, deltas: Deltas, timestamp: int) -> None:
         """Keep exemplars but for posts that are deleted; `timestamp` of the batch, epoch ms."""
-        generation = timestamp // _DELETED_MS
-        exemplars = itertools.chain(*deltas.by_bucket.values(), *deltas.newest.values())
-        for exemplar in {e.id: e for e in exemplars}.values():
+        suspects: dict[str, list[str]] = defaultdict(list)
+        every = itertools.chain(*deltas.by_bucket.values(), *deltas.newest.values())
+        for exemplar in {exemplar.id: exemplar for exemplar in every}.values():
             member = member_of(exemplar.id)
-            text = msgspec.json.encode(exemplar).decode()
-            sets = [self._names.deleted(generation + step, member) for step in (-1, 0, 1)]
-            row = [str(member), _LIFE["m"], text]
-            self._posts.append(row + [self._index(name) for name in sets])
+            self._posts[str(member)] = msgspec.json.encode(exemplar).decode()
+            for generation in _deleted_around(timestamp):
+                suspects[self._names.deleted(generation, member)].append(str(member))
+        self._suspects += [[self._index(name), *members] for name, members in suspects.items()]
         for (track, minute), kept in deltas.by_bucket.items():
             index = self._index(self._names.exemplars(track, minute))
             row = [index, _LIFE["m"], EXEMPLARS_A_BUCKET]
@@ -259,13 +262,11 @@ class Plan:
     def forget(self, deleted: Iterable[tuple[int, int]]) -> None:
         """Forget the exemplars of deleted posts, given their id hashes and the time of the record
         that says so, epoch ms."""
-        rows: dict[str, list[Any]] = {}
+        rows: dict[str, list[str]] = defaultdict(list)
         for member, timestamp in deleted:
-            rows.setdefault(self._names.deleted(timestamp // _DELETED_MS, member), []).append(
-                str(member)
-            )
-        for name, members in rows.items():
-            self._deleted.append([self._index(name), 3 * _DELETED_MS // 1000, *members])
+            rows[self._names.deleted(timestamp // _DELETED_MS, member)].append(str(member))
+        life = 2 * _DELETED_MS // 1000
+        self._deleted += [[self._index(name), life, *members] for name, members in rows.items()]
 
     def remember(self, seen: dict[str, list[int]], life: int) -> None:
         for key, members in seen.items():
@@ -283,9 +284,17 @@ class Plan:
             "deleted": self._deleted,
             "shown": self._names.shown,
             "posts": self._posts,
+            "life": _LIFE["m"],
+            "suspects": self._suspects,
             "bounded": self._bounded,
         }
         return msgspec.msgpack.encode(plan)
+
+
+def _deleted_around(timestamp: int) -> tuple[int, int]:
+    """The generations of deletions within half of one of this time (epoch ms)."""
+    generation, into = divmod(timestamp, _DELETED_MS)
+    return generation, generation + (1 if 2 * into >= _DELETED_MS else -1)
 
 
 def _flat(fields: dict[str, int]) -> list[Any]:

@@ -10,6 +10,8 @@ from pipeline.buckets import BucketKey
 SHARDS = 4096
 """Sets that the ids of one partition and generation are spread over. A set of up to 512 integers
 is an intset, 8 bytes a member: 2 million ids a partition and generation stay that small."""
+DELETED_SHARDS = 64
+"""The same for deletions, of which there are far fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +67,13 @@ class Keys:
 
     @property
     def shown(self) -> str:
-        """What the names of the exemplars begin with, to which their id hashes are added."""
+        """With the hash of a post id behind it the name of a hash: `j`, an exemplar as JSON, and
+        `n`, how many sorted sets hold it."""
         return self._key("e", "")
-
-    def exemplar(self, member: int) -> str:
-        """Hash: `j`, an exemplar as JSON, and `n`, how many sorted sets hold it."""
-        return f"{self.shown}{member}"
 
     def deleted(self, generation: int, member: int) -> str:
         """Set of id hashes of deleted posts."""
-        return self._key("deleted", generation, member % SHARDS)
+        return self._key("deleted", generation, member % DELETED_SHARDS)
 
     def seen(self, generation: int, member: int) -> str:
         """Set of id hashes."""

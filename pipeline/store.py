@@ -225,7 +225,7 @@ class Store:
         """Names of the exemplars that sorted sets hold, with their scores; the highest of each."""
         found = self._pipeline(("ZREVRANGE", key, 0, limit - 1, "WITHSCORES") for key, _ in places)
         return [
-            (keys.exemplar(int(member)), float(score))
+            (keys.shown + member.decode(), float(score))
             for (_, keys), members in zip(places, found, strict=True)
             for member, score in zip(members[::2], members[1::2], strict=True)
         ]

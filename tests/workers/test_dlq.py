@@ -7,15 +7,17 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from kafka import TopicPartition
 
 from pipeline.clients import consumer, producer
 from pipeline.errors import Unreadable, WeathervaneError
+from pipeline.reading import until_ends
 from pipeline.records import dead_letter
 from pipeline.settings import Settings, load_settings
 from pipeline.topics import create_topics
 from tests.pipeline.test_records import Consumed
 from tests.waiting import until
-from workers.dlq import Kind, Redriven, kinds, redrive
+from workers.dlq import Kind, Redriven, erase, kinds, redrive
 from workers.tail import newest
 
 pytestmark = pytest.mark.servers
@@ -79,6 +81,22 @@ def test_what_matches_goes_back_once_as_it_was_and_the_rest_stays(settings: Sett
     assert redrive(settings, LETTERS, "no id", dry_run=False) == Redriven(0, 3)
     assert redrive(settings, LETTERS, None, dry_run=False) == Redriven(3, 0)
     assert of_this_topic(settings) == []
+
+
+def test_erased_letters_are_gone_and_the_others_stay(settings: Settings) -> None:
+    redrive(settings, LETTERS, "no id", dry_run=False)
+    # Of the two, one was redriven before, and what it was is there still.
+    assert erase(settings, lambda letter: letter.key in (b"k1", b"k3")) >= 2
+    assert of_this_topic(settings) == [Kind(LETTERS, "not JSON", 2)]
+    with closing(consumer(settings, None)) as source:
+        place = TopicPartition(LETTERS, 0)
+        source.assign([place])
+        source.seek_to_beginning(place)
+        ends = source.end_offsets([place])
+        left = [letter for batch in until_ends(source, ends) for letter in batch]
+    assert [letter.key for letter in left] == [b"k0", b"k2"]
+    assert all(dict(letter.headers)["mine"] == b"1" for letter in left)
+    assert erase(settings, lambda letter: letter.key == b"k1") == 0
 
 
 def test_letters_are_shown_whole(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:

@@ -202,6 +202,36 @@ def test_the_page_and_the_api_tell_the_same_as_the_store(stack: Stack) -> None:
     assert str(posts_of(stack.totals())) in json.dumps(totals)
 
 
+def shown(stack: Stack, post_id: str) -> bool:
+    posts = json.loads(get(f"{stack.status()['page']}/api/v1/posts?track=all&limit=50"))["posts"]
+    return any(post["id"] == post_id for post in posts)
+
+
+def test_a_post_that_is_deleted_or_erased_is_shown_no_more_and_stays_counted(
+    stack: Stack,
+) -> None:
+    before = posts_of(stack.totals())
+    published = jetstream("regretted", "I should not say this")
+    post_id = f"bluesky:at://did:plc:test/{POST}/regretted"
+    author = {"id": "mei"}
+    stack.produce("posts.raw.bluesky", [published])
+    posts = [canonical(f"mei-{n}", author=author) for n in range(2)] + [canonical("of-another")]
+    stack.produce("posts.raw.weathervane", posts)
+    until(lambda: posts_of(stack.totals()) == before + 4, "they are counted")
+    assert shown(stack, post_id)
+    del published["commit"]["record"]
+    published["commit"]["operation"] = "delete"
+    stack.produce("posts.raw.bluesky", [published])
+    until(lambda: not shown(stack, post_id), "it is shown no more")
+    said = stack.weathervane("erase", "author", "weathervane:mei").stdout
+    assert said.startswith("erased: 2 posts, 0 dead letters")
+    assert not shown(stack, "weathervane:mei-1")
+    assert shown(stack, "weathervane:of-another")
+    assert posts_of(stack.totals()) == before + 4
+    assert stack.weathervane("erase", "author", "nobody").stdout.startswith("erased: 0 posts")
+    assert stack.weathervane("erase", "post", " ", check=False).returncode == 2
+
+
 def test_send_and_tail(stack: Stack, tmp_path: Path) -> None:
     lines = [json.dumps(canonical(f"sent{n}")) for n in range(3)]
     lines.append(json.dumps(canonical("big", "x" * 2_100_000)))
