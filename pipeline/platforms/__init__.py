@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pipeline.platforms import bluesky, canonical
+from pipeline.platforms import bluesky, canonical, mastodon, weibo, x
 from pipeline.post import Post
 
 Decoder = Callable[[bytes], Post | None]
@@ -16,4 +16,7 @@ Raises `Unreadable` where it should have been a post and is not.
 DECODERS: dict[str, Decoder] = {
     "weathervane": canonical.decode,
     "bluesky": bluesky.decode,
+    "mastodon": mastodon.decode,
+    "x": x.decode,
+    "weibo": weibo.decode,
 }

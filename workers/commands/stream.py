@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def send(
     files: Annotated[list[Path], typer.Argument(help="Files of one JSON record a line.")],
-    platform: Annotated[str, typer.Option(help="Whose JSON it is: weathervane, bluesky.")],
+    platform: Annotated[str, typer.Option(help="weathervane, bluesky, mastodon, x or weibo.")],
     rate: Annotated[
         float | None, typer.Option(help="Records a second; else as fast as it goes.")
     ] = None,
