@@ -36,3 +36,17 @@ def until_ends(
         batch = [r for place, rs in polled.items() for r in rs if r.offset < ends[place]]
         if batch:
             yield batch
+
+
+def partitions_of(source: KafkaConsumer, topic: str) -> list[TopicPartition]:
+    """Every partition of the topic.
+
+    Raises:
+        ServerUnavailable: there is no such topic.
+    """
+    numbers = source.partitions_for_topic(topic)
+    if not numbers:
+        raise ServerUnavailable(
+            f"the topic {topic} is missing; create it with: weathervane topics create"
+        )
+    return [TopicPartition(topic, number) for number in sorted(numbers)]

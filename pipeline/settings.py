@@ -87,6 +87,10 @@ class Settings(BaseSettings):
     author_salt_file: Path | None = None
     """Salt of the author hash. Without one, events carry no author."""
 
+    mastodon_token: SecretStr | None = None
+    mastodon_token_file: Path | None = None
+    """Token of an application at the server that `weathervane source mastodon` reads."""
+
     rules: Path | None = None
     """TOML file of the rules of alerts; read again whenever it changes."""
     monitor_lateness_seconds: float = Field(default=120, ge=0)

@@ -31,6 +31,8 @@ PLATFORMS = ("weathervane", "bluesky", "mastodon", "x", "weibo")
 MAX_RECORD_BYTES = 2_000_000
 """Largest record of a raw topic. Dead letters are the record and its error headers."""
 _DEAD_LETTER_ROOM = 100_000
+_SEGMENTS = 6
+"""Kafka deletes whole segments: so many make up the time for which a topic keeps its records."""
 _TABLE = {
     "cleanup.policy": "compact",
     "compression.type": "gzip",
@@ -78,6 +80,13 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
     return specs
 
 
+def kept_hours(retention_hours: float) -> float:
+    """Hours after which a record of a topic with this retention is gone: with the last of its
+    segment, and an hour for the broker, which looks every few minutes.
+    """
+    return retention_hours * (1 + 1 / _SEGMENTS) + 1
+
+
 def create_topics(settings: Settings) -> list[str]:
     """Create those topics that are missing; the names of those created.
 
@@ -111,6 +120,7 @@ def _create(admin: KafkaAdminClient, spec: TopicSpec, replication: int) -> None:
 def _retention(hours: float) -> dict[str, str]:
     return {
         "retention.ms": str(int(hours * 3_600_000)),
+        "segment.ms": str(max(1, int(hours * 3_600_000 / _SEGMENTS))),
         "max.message.bytes": str(MAX_RECORD_BYTES),
         "message.timestamp.type": "LogAppendTime",
     }

@@ -16,6 +16,7 @@ from workers.commands import (
     notify,
     releases,
     replay,
+    source,
     stream,
     work,
 )
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 local.register(app)
 stream.register(app)
+source.register(app)
 model.register(app)
 releases.register(app)
 work.register(app)

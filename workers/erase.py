@@ -29,11 +29,11 @@ from pipeline.deletion_fold import DeletionFolder
 from pipeline.errors import UNDECODABLE, ServerUnavailable
 from pipeline.headers import cloud_event
 from pipeline.post import Author, encoder
-from pipeline.reading import until_ends
+from pipeline.reading import partitions_of, until_ends
 from pipeline.records import Outgoing, Record
 from pipeline.settings import Settings
 from pipeline.store import connect
-from pipeline.topics import ALERTS, DELETIONS, POSTS
+from pipeline.topics import ALERTS, DELETIONS, POSTS, kept_hours
 from workers import dlq
 from workers.progress import Progress
 
@@ -98,8 +98,8 @@ def _erase(
         stored = _forgotten(settings)
         letters = dlq.erase(settings, lambda letter: _names(letter, names))
         alerts = _out_of_alerts(settings, sink, frozenset(posts), author)
-    hours = max(settings.retention_hours, settings.dead_letter_retention_hours)
-    return Erased(len(posts), letters, alerts, stored, now + timedelta(hours=hours))
+    gone_at = now + timedelta(hours=kept_hours(settings.retention_hours))
+    return Erased(len(posts), letters, alerts, stored, gone_at)
 
 
 def _posts_of(settings: Settings, author: str) -> dict[str, str]:
@@ -212,12 +212,7 @@ def _alerts(settings: Settings) -> list[Alert]:
 
 def _from_the_start(source: KafkaConsumer, topic: str) -> list[TopicPartition]:
     """Read every partition of the topic from its beginning; the partitions."""
-    numbers = source.partitions_for_topic(topic)
-    if not numbers:
-        raise ServerUnavailable(
-            f"the topic {topic} is missing; create it with: weathervane topics create"
-        )
-    places = [TopicPartition(topic, number) for number in sorted(numbers)]
+    places = partitions_of(source, topic)
     source.assign(places)
     source.seek_to_beginning(*places)
     return places

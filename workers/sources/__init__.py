@@ -1,0 +1,1 @@
+"""Sources: what platforms publish as it happens, into their raw topics."""
