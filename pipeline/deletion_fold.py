@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.buckets import Deltas
-from pipeline.fold import Folded, Plan, Position, Positions
+from pipeline.fold import Folded, Position, Positions
+from pipeline.fold_plan import Plan
 from pipeline.keys import Keys, member_of
 
 

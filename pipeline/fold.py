@@ -12,36 +12,20 @@ older; the caller then reads `sentiment` again from the stored position.
 from __future__ import annotations
 
 import functools
-import itertools
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
-import msgspec
 import redis
 
-from pipeline.buckets import (
-    EXEMPLARS_A_BUCKET,
-    NEWEST_KEPT,
-    Deltas,
-    Exemplar,
-    Scored,
-    sum_deltas,
-)
+from pipeline.buckets import Deltas, Scored, sum_deltas
+from pipeline.fold_plan import Plan, flat
 from pipeline.keys import Keys, member_of, version_of
 from pipeline.times import epoch_ms
 
 _GENERATIONS = 3
 """Two whole generations and the current one are looked at: the horizon is never shorter than
 stated, and at most half longer."""
-_LIFE = {"m": 8 * 86_400, "h": 100 * 86_400, "d": 0}
-"""Seconds that a bucket of each level outlives its last write; 0 for ever."""
-_DELETED_MS = 16 * 86_400_000
-"""A generation of deletions: twice as long as an exemplar is kept. The event of a post and its
-deletion find each other in either order as long as there are no more than 8 days between them."""
-_CHANGES_A_ENTRY = 500
 _YES = ("1", ord("1"))
 """A digit of the answer of seen.lua, of a client that decodes answers or of one that does not."""
 
@@ -146,7 +130,7 @@ class Folder(Positions):
             "edited": edited,
             "late": deltas.late,
         }
-        plan.counters.append([1, 0, *_flat(own)])
+        plan.counters.append([1, 0, *flat(own)])
         state: dict[str, int] = {"offset": next_offset, "watermark": deltas.watermark}
         if batch:
             state["complete_ms"] = batch[-1].timestamp
@@ -214,95 +198,6 @@ def _numbers(scored: Scored) -> list[int]:
         edited_ms = epoch_ms(event.edited_at) if event.edited_at else 0
         numbers.append(version_of(event.id, event.revision, edited_ms))
     return numbers
-
-
-class Plan:
-    """The arguments of one call of fold.lua."""
-
-    def __init__(self, keys: Keys) -> None:
-        self._names = keys
-        self.keys = [keys.position, keys.changes, keys.tracks]
-        self.counters: list[list[Any]] = []
-        self._seen: list[list[Any]] = []
-        self._deleted: list[list[Any]] = []
-        self._posts: dict[str, str] = {}
-        self._suspects: list[list[Any]] = []
-        self._bounded: list[list[Any]] = []
-
-    def _index(self, key: str) -> int:
-        self.keys.append(key)
-        return len(self.keys)
-
-    def count(self, deltas: Deltas) -> None:
-        for key, fields in deltas.buckets.items():
-            index = self._index(self._names.bucket(key))
-            self.counters.append([index, _LIFE[key.level], *_flat(fields)])
-        for track, fields in deltas.totals.items():
-            self.counters.append([self._index(self._names.total(track)), 0, *_flat(fields)])
-
-    def keep(self, deltas: Deltas, timestamp: int) -> None:
-        """Keep exemplars but for posts that are deleted; `timestamp` of the batch, epoch ms."""
-        suspects: dict[str, list[str]] = defaultdict(list)
-        every = itertools.chain(*deltas.by_bucket.values(), *deltas.newest.values())
-        for exemplar in {exemplar.id: exemplar for exemplar in every}.values():
-            member = member_of(exemplar.id)
-            self._posts[str(member)] = msgspec.json.encode(exemplar).decode()
-            for generation in _deleted_around(timestamp):
-                suspects[self._names.deleted(generation, member)].append(str(member))
-        self._suspects += [[self._index(name), *members] for name, members in suspects.items()]
-        for (track, minute), kept in deltas.by_bucket.items():
-            index = self._index(self._names.exemplars(track, minute))
-            row = [index, _LIFE["m"], EXEMPLARS_A_BUCKET]
-            self._bounded.append(row + _members((e.confidence, e) for e in kept))
-        for (track, emotion), kept in deltas.newest.items():
-            index = self._index(self._names.newest(track, emotion))
-            row = [index, _LIFE["m"], NEWEST_KEPT]
-            self._bounded.append(row + _members((e.created_at, e) for e in kept))
-
-    def forget(self, deleted: Iterable[tuple[int, int]]) -> None:
-        """Forget the exemplars of deleted posts, given their id hashes and the time of the record
-        that says so, epoch ms."""
-        rows: dict[str, list[str]] = defaultdict(list)
-        for member, timestamp in deleted:
-            rows[self._names.deleted(timestamp // _DELETED_MS, member)].append(str(member))
-        life = 2 * _DELETED_MS // 1000
-        self._deleted += [[self._index(name), life, *members] for name, members in rows.items()]
-
-    def remember(self, seen: dict[str, list[int]], life: int) -> None:
-        for key, members in seen.items():
-            self._seen.append([self._index(key), max(1, life), *map(str, members)])
-
-    def encode(self, deltas: Deltas, state: dict[str, int]) -> bytes:
-        minutes = sorted({f"{k.start} {k.track}" for k in deltas.buckets if k.level == "m"})
-        chunks = range(0, len(minutes), _CHANGES_A_ENTRY)
-        plan = {
-            "position": [text for pair in state.items() for text in map(str, pair)],
-            "tracks": list(deltas.totals),
-            "changes": ["\n".join(minutes[at : at + _CHANGES_A_ENTRY]) for at in chunks],
-            "counters": self.counters,
-            "seen": self._seen,
-            "deleted": self._deleted,
-            "shown": self._names.shown,
-            "posts": self._posts,
-            "life": _LIFE["m"],
-            "suspects": self._suspects,
-            "bounded": self._bounded,
-        }
-        return msgspec.msgpack.encode(plan)
-
-
-def _deleted_around(timestamp: int) -> tuple[int, int]:
-    """The generations of deletions within half of one of this time (epoch ms)."""
-    generation, into = divmod(timestamp, _DELETED_MS)
-    return generation, generation + (1 if 2 * into >= _DELETED_MS else -1)
-
-
-def _flat(fields: dict[str, int]) -> list[Any]:
-    return [part for pair in fields.items() if pair[1] for part in pair]
-
-
-def _members(scored: Iterable[tuple[float, Exemplar]]) -> list[Any]:
-    return [part for score, exemplar in scored for part in (score, str(member_of(exemplar.id)))]
 
 
 @functools.cache

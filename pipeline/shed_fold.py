@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.buckets import LEVELS, BucketKey, Deltas, Fields
-from pipeline.fold import Folded, Plan, Position, Positions
+from pipeline.fold import Folded, Position, Positions
+from pipeline.fold_plan import Plan
 from pipeline.keys import Keys
 from pipeline.shedding import Shed
 from pipeline.times import epoch_ms
