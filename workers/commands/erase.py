@@ -42,7 +42,7 @@ def author(
 ) -> None:
     """Erase every post of an author that is kept. What was counted stays.
 
-    Example: weathervane erase author bluesky:did:plc:ewvi7nxzyoun6zhxrhs64oiz
+    Example: weathervane erase author weathervane:7
     """
     from workers.erase import erase_author
 
