@@ -12,9 +12,10 @@ nothing in the middle of a topic; they go with their retention, and nobody shows
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Collection, Iterable
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -23,23 +24,27 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 from pipeline.alerts.alert import Alert, alert_decoder
+from pipeline.alerts.reconcile import without_posts
 from pipeline.clients import consumer, producer
 from pipeline.deletion import deletion
 from pipeline.deletion_fold import DeletionFolder
-from pipeline.errors import UNDECODABLE, ServerUnavailable
+from pipeline.errors import UNDECODABLE, ServerUnavailable, Unreadable
 from pipeline.headers import cloud_event
-from pipeline.post import Author, encoder
+from pipeline.platforms import DECODERS
+from pipeline.post import Author, Post, encoder
 from pipeline.reading import partitions_of, until_ends
 from pipeline.records import Outgoing, Record
 from pipeline.settings import Settings
 from pipeline.store import connect
-from pipeline.topics import ALERTS, DELETIONS, POSTS, kept_hours
+from pipeline.topics import ALERTS, DELETIONS, POSTS, RAW_PREFIX, dead_letter_topic, kept_hours
 from workers import dlq
 from workers.progress import Progress
 
 STORE_SECONDS = 30.0
 """Longest wait for the store."""
 _LOOK_SECONDS = 0.1
+_ROUNDS = 20
+"""Of looking for alerts that name a post."""
 _SOURCE = "/weathervane/erase"
 
 
@@ -75,7 +80,7 @@ def erase_post(settings: Settings, post_id: str) -> Erased:
     Raises:
         ServerUnavailable: Kafka does not answer.
     """
-    return _erase(settings, [post_id], [post_id], None)
+    return _erase(settings, [post_id], post_id, None)
 
 
 def erase_author(settings: Settings, author: str) -> Erased:
@@ -85,21 +90,49 @@ def erase_author(settings: Settings, author: str) -> Erased:
         ServerUnavailable: Kafka does not answer.
     """
     found = _posts_of(settings, author)
-    native = next(iter(found.values()), author)
-    return _erase(settings, list(found), [*found, native], native)
+    return _erase(settings, list(found), next(iter(found.values()), author), author)
 
 
-def _erase(
-    settings: Settings, posts: Collection[str], names: Collection[str], author: str | None
-) -> Erased:
+def _erase(settings: Settings, posts: Collection[str], name: str, author: str | None) -> Erased:
+    """Erase posts. Dead letters that cannot be read are theirs where they hold `name` as a text."""
     now = datetime.now(UTC)
+    ids = frozenset(posts)
+    texts = (msgspec.json.encode(name), json.dumps(name).encode())
+
+    def is_of(letter: Record) -> bool:
+        value = letter.value or b""
+        if (letter.key or b"").decode("utf-8", "replace") in ids or any(t in value for t in texts):
+            return True
+        post = _raw_post(letter)
+        return post is not None and (
+            post.id in ids or (author is not None and _is_by(post, author))
+        )
+
+    def gone(post_id: str) -> bool:
+        # An id of Bluesky has its author's in it.
+        return post_id in ids or (author is not None and name in post_id.split("/"))
+
     with closing(producer(settings)) as sink:
         _send(sink, [deletion(post_id, now, _SOURCE, []) for post_id in posts])
         stored = _forgotten(settings)
-        letters = dlq.erase(settings, lambda letter: _names(letter, names))
-        alerts = _out_of_alerts(settings, sink, frozenset(posts), author)
+        letters = dlq.erase(settings, is_of)
+        alerts = _out_of_alerts(settings, sink, gone)
     gone_at = now + timedelta(hours=kept_hours(settings.retention_hours))
     return Erased(len(posts), letters, alerts, stored, gone_at)
+
+
+def _is_by(post: _Written | Post, author: str) -> bool:
+    by = post.author.id if post.author is not None else None
+    return by is not None and author in (by, f"{post.platform}:{by}")
+
+
+def _raw_post(letter: Record) -> Post | None:
+    """The post of a raw record that became a dead letter, where it can be read."""
+    platform = letter.topic.removesuffix(dead_letter_topic("")).removeprefix(RAW_PREFIX)
+    try:
+        return DECODERS[platform](letter.value or b"") if platform in DECODERS else None
+    except Unreadable:
+        return None
 
 
 def _posts_of(settings: Settings, author: str) -> dict[str, str]:
@@ -118,9 +151,8 @@ def _posts_of(settings: Settings, author: str) -> dict[str, str]:
                         post = _written.decode(record.value or b"")
                     except UNDECODABLE:
                         continue
-                    by = post.author.id if post.author is not None else None
-                    if by is not None and author in (by, f"{post.platform}:{by}"):
-                        found[post.id] = by
+                    if post.author is not None and _is_by(post, author):
+                        found[post.id] = post.author.id
     return found
 
 
@@ -144,70 +176,40 @@ def _forgotten(settings: Settings) -> bool:
     return False
 
 
-def _names(letter: Record, names: Iterable[str]) -> bool:
-    """Whether the key of a dead letter is one of the names, or its JSON holds one as a text."""
-    value = letter.value or b""
-    return any(
-        letter.key == name.encode() or any(text in value for text in _texts(name)) for name in names
-    )
-
-
-def _texts(name: str) -> list[bytes]:
-    """A text as JSON writes it, with and without escapes of what is not ASCII."""
-    plain = msgspec.json.encode(name)
-    escaped = name.encode("ascii", "backslashreplace")
-    return [plain, b'"' + escaped + b'"']
-
-
-def _out_of_alerts(
-    settings: Settings, sink: KafkaProducer, posts: frozenset[str], author: str | None
-) -> int:
+def _out_of_alerts(settings: Settings, sink: KafkaProducer, gone: Callable[[str], bool]) -> int:
     """Publish every alert that names one of the posts anew without it; how many there were.
 
     The monitor may publish a state with the old evidence meanwhile: look until there is none.
+
+    Raises:
+        ServerUnavailable: it does so time and again.
     """
     changed: set[str] = set()
-    while True:
-        naming = [
-            (alert, left)
-            for alert in _alerts(settings)
-            if (left := _left(alert, posts, author)) != alert.evidence.exemplars
-        ]
-        if not naming:
+    for _ in range(_ROUNDS):
+        states = without_posts(_states(settings), gone)
+        if not states:
             return len(changed)
-        changed.update(alert.id for alert, _ in naming)
-        _send(sink, [_renamed(alert, left) for alert, left in naming])
+        changed.update(alert.id for alert in states)
+        _send(sink, [_published(alert) for alert in states])
+    raise ServerUnavailable(f"{ALERTS} is written too fast to erase from it; call this again")
 
 
-def _left(alert: Alert, posts: frozenset[str], author: str | None) -> tuple[str, ...]:
-    """The posts that the evidence may still name. An id of Bluesky has its author's in it."""
-    return tuple(
-        name
-        for name in alert.evidence.exemplars
-        if name not in posts and (author is None or author not in name.split("/"))
-    )
-
-
-def _renamed(alert: Alert, left: tuple[str, ...]) -> Outgoing:
-    """The same state of the alert, of the same number: nobody is told of it again."""
-    evidence = msgspec.structs.replace(alert.evidence, exemplars=left)
-    value = encoder.encode(msgspec.structs.replace(alert, evidence=evidence))
+def _published(alert: Alert) -> Outgoing:
     headers = cloud_event("weathervane.alert", _SOURCE, f"{alert.id}:{alert.sequence}", [])
-    return Outgoing(ALERTS, alert.id.encode(), value, headers)
+    return Outgoing(ALERTS, alert.id.encode(), encoder.encode(alert), headers)
 
 
-def _alerts(settings: Settings) -> list[Alert]:
-    """The last record of each alert."""
-    last: dict[bytes | None, Alert] = {}
+def _states(settings: Settings) -> list[Alert]:
+    """All that `alerts` holds, in its order."""
+    found: list[Alert] = []
     with closing(consumer(settings, None)) as source:
         ends = source.end_offsets(_from_the_start(source, ALERTS))
         for batch in until_ends(source, ends):
             for record in batch:
-                try:
-                    last[record.key] = alert_decoder.decode(record.value or b"")
-                except UNDECODABLE:
-                    last.pop(record.key, None)
-    return list(last.values())
+                # Another's record is no alert.
+                with suppress(*UNDECODABLE):
+                    found.append(alert_decoder.decode(record.value or b""))
+    return found
 
 
 def _from_the_start(source: KafkaConsumer, topic: str) -> list[TopicPartition]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import msgspec
 
 from pipeline.alerts.alert import Alert
@@ -30,3 +32,29 @@ def reconcile(published: Alert | None, wanted: Alert) -> Alert | None:
     if all(getattr(merged, name) == getattr(published, name) for name in said):
         return None
     return msgspec.structs.replace(merged, sequence=published.sequence + 1)
+
+
+def without_posts(states: Iterable[Alert], gone: Callable[[str], bool]) -> list[Alert]:
+    """The states to publish so that no alert names a post that is `gone`, given all that `alerts`
+    holds, in its order.
+
+    They keep their numbers: nobody is told of them again. Where the monitor published the next one
+    meanwhile, it stands before ours, and goes behind it once more: compaction keeps what is last.
+    """
+    last: dict[str, Alert] = {}
+    newest: dict[str, Alert] = {}
+    named: set[str] = set()
+    for alert in states:
+        last[alert.id] = alert
+        if alert.id not in newest or alert.sequence >= newest[alert.id].sequence:
+            newest[alert.id] = alert
+        if any(gone(post) for post in alert.evidence.exemplars):
+            named.add(alert.id)
+    wanted = [_without(newest[name], gone) for name in newest if name in named]
+    return [alert for alert in wanted if alert != last[alert.id]]
+
+
+def _without(alert: Alert, gone: Callable[[str], bool]) -> Alert:
+    left = tuple(post for post in alert.evidence.exemplars if not gone(post))
+    evidence = msgspec.structs.replace(alert.evidence, exemplars=left)
+    return msgspec.structs.replace(alert, evidence=evidence)

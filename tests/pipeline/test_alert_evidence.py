@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline.alerts.alert import Evidence
+from pipeline.alerts.alert import Alert, Evidence
 from pipeline.alerts.evidence import Sample, Shown, of_series, with_posts, with_posts_of
+from pipeline.alerts.reconcile import without_posts
 from pipeline.buckets import Exemplar
 from pipeline.post import Author, IngestedPost
 from tests.pipeline.alerts import an_alert
@@ -127,3 +128,22 @@ def test_which_posts_count_for_a_series() -> None:
         for series in ("volume", "emotion:anger", "emotion:joy", "polarity:negative")
     ] == [True, True, False, True]
     assert not of_series(one, "polarity:positive")
+
+
+def test_no_state_that_is_left_names_a_post_that_is_gone() -> None:
+    def state(name: str, sequence: int, *posts: str) -> Alert:
+        return an_alert(name, sequence=sequence, evidence=Evidence(exemplars=posts))
+
+    def gone(post: str) -> bool:
+        return post == "x:1"
+
+    fired, other = state("a", 1, "x:1", "x:2"), state("b", 1, "x:3")
+    anew = state("a", 1, "x:2")
+    assert without_posts([fired, other], gone) == [anew]
+    assert without_posts([fired, other, anew], gone) == []
+    # The monitor was faster: what it said must not be left behind an older state.
+    grown = state("a", 2, "x:1", "x:2")
+    assert without_posts([fired, grown, anew], gone) == [state("a", 2, "x:2")]
+    cleared = state("a", 2, "x:2")
+    assert without_posts([fired, cleared, anew], gone) == [cleared]
+    assert without_posts([fired, cleared, anew, cleared], gone) == []

@@ -40,7 +40,7 @@ def test_trial_23_erased(trial: Trial) -> None:
 
     said = trial.stack.weathervane("erase", "post", POST).stdout
     assert said.startswith("erased: 1 posts, 0 dead letters, out of the evidence of 1 alerts")
-    assert "as soon as aggregate runs" not in said
+    assert "once aggregate has caught up" not in said
     said = trial.stack.weathervane("erase", "author", AUTHOR).stdout
     assert said.startswith("erased: 20 posts, 1 dead letters, out of the evidence of 1 alerts")
     again = trial.stack.weathervane("erase", "author", AUTHOR).stdout

@@ -61,5 +61,5 @@ def _say(erased: Erased) -> None:
         f"out of the evidence of {erased.alerts} alerts"
     )
     if not erased.stored:
-        print("the store forgets them as soon as aggregate runs")
+        print("the store forgets them once aggregate has caught up")
     print(f"the topics forget them by {erased.gone_at:%Y-%m-%d %H:%M} UTC; nothing shows them")

@@ -84,7 +84,7 @@ class _Feed:
         pause = _FIRST_PAUSE
         while not self._stop.is_set():
             before = self.sent
-            said = await self._connection(session)
+            said = await _first(self._connection(session), self._stop.wait())
             if self._stop.is_set():
                 return
             if self.sent > before:
@@ -97,12 +97,10 @@ class _Feed:
         """Send what one connection brings; why it ended."""
         try:
             async with aclosing(self._source.records(session)) as records:
-                while not self._stop.is_set():
-                    value = await _first(anext(records, None), self._stop.wait())
-                    if value is None:
-                        return "the stream has ended"
-                    if isinstance(value, bytes):
-                        self._send(value)
+                async for value in records:
+                    self._send(value)
+                    if self._stop.is_set():
+                        break
         except aiohttp.ClientResponseError as error:
             if error.status in _FINAL:
                 raise WeathervaneError(
@@ -113,7 +111,7 @@ class _Feed:
             raise WeathervaneError(f"{self._source.address} is no address") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return str(error) or type(error).__name__
-        return "stopped"
+        return "the stream has ended"
 
     def _send(self, value: bytes) -> None:
         self.check()

@@ -23,6 +23,8 @@ from pipeline.topics import MAX_RECORD_BYTES, RAW_PREFIX
 ADDRESS = "wss://jetstream2.us-east.bsky.network/subscribe"
 REWIND_US = 5_000_000
 _PING_SECONDS = 30.0
+_MESSAGE_BYTES = 8 * MAX_RECORD_BYTES
+"""A larger message ends the connection; one that is only too large for the topic is left out."""
 _LAST_RECORDS = 20
 """Of each partition that are looked at: the newest ones may have no time."""
 
@@ -53,7 +55,7 @@ class Jetstream:
         if self._cursor is not None:
             parameters["cursor"] = str(self._cursor - REWIND_US)
         async with session.ws_connect(
-            self.address, params=parameters, heartbeat=_PING_SECONDS, max_msg_size=MAX_RECORD_BYTES
+            self.address, params=parameters, heartbeat=_PING_SECONDS, max_msg_size=_MESSAGE_BYTES
         ) as socket:
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.TEXT:

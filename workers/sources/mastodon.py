@@ -44,8 +44,12 @@ class Mastodon:
             read_bufsize=MAX_RECORD_BYTES,
             raise_for_status=True,
         ) as answer:
-            async for event, payload in events_of(answer.content):
-                yield msgspec.json.encode({"event": event, "payload": payload})
+            try:
+                async for event, payload in events_of(answer.content):
+                    yield msgspec.json.encode({"event": event, "payload": payload})
+            except ValueError as error:
+                # What aiohttp raises at a line that is longer than its buffer.
+                raise aiohttp.ClientPayloadError(f"a line that is too long: {error}") from error
 
 
 async def events_of(lines: AsyncIterable[bytes]) -> AsyncGenerator[tuple[str, str]]:
