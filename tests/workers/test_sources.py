@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing
+from contextlib import aclosing, closing
 from typing import Any
 
 import pytest
-from aiohttp import WSCloseCode, web
+from aiohttp import ClientSession, WSCloseCode, web
 
 from pipeline.clients import consumer
 from pipeline.errors import WeathervaneError
@@ -121,6 +122,27 @@ def test_a_connection_that_ends_is_made_again_from_where_it_was(
     assert sorted(r.key for r in records if r.key) == keys
     assert [r.value for r in records if r.key is None] == [b"{"], "for ingest to refuse"
     assert newest(settings) == START_US + 5 * 1_000_000
+
+
+def test_a_stream_that_does_not_say_goodbye_is_left(serve: Callable[[Handler], str]) -> None:
+    async def handler(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        # It never reads what we say.
+        for number in itertools.count():
+            await socket.send_str(commit(number, "on"))
+            await asyncio.sleep(0.1)
+        return socket
+
+    async def take(address: str) -> list[bytes]:
+        async with (
+            ClientSession() as session,
+            asyncio.timeout(30),
+            aclosing(Jetstream(address).records(session)) as records,
+        ):
+            return [await anext(records) for _ in range(5)]
+
+    assert len(asyncio.run(take(f"ws://{serve(handler)}/"))) == 5
 
 
 def test_what_refuses_us_for_good_ends_the_source_with_a_sentence(

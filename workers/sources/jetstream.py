@@ -7,8 +7,9 @@ with what it has.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import aiohttp
 import msgspec
@@ -23,6 +24,7 @@ from pipeline.topics import MAX_RECORD_BYTES, RAW_PREFIX
 ADDRESS = "wss://jetstream2.us-east.bsky.network/subscribe"
 REWIND_US = 5_000_000
 _PING_SECONDS = 30.0
+_GOODBYE_SECONDS = 3.0
 _MESSAGE_BYTES = 8 * MAX_RECORD_BYTES
 """A larger message ends the connection; one that is only too large for the topic is left out."""
 _LAST_RECORDS = 20
@@ -54,9 +56,10 @@ class Jetstream:
         parameters = {"wantedCollections": POST}
         if self._cursor is not None:
             parameters["cursor"] = str(self._cursor - REWIND_US)
-        async with session.ws_connect(
+        socket = await session.ws_connect(
             self.address, params=parameters, heartbeat=_PING_SECONDS, max_msg_size=_MESSAGE_BYTES
-        ) as socket:
+        )
+        try:
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.TEXT:
                     value = message.data.encode()
@@ -64,6 +67,11 @@ class Jetstream:
                     at = time_of(value)
                     if at is not None:
                         self._cursor = max(self._cursor or 0, at)
+        finally:
+            # aiohttp reads on until the other side says goodbye, for as long as anything comes.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE_SECONDS):
+                    await socket.close()
 
 
 def newest(settings: Settings) -> int | None:
