@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from pipeline.post import UnreadMedia
 from pipeline.times import AwareTime
 
 Emotion = Literal["anger", "disgust", "fear", "joy", "sadness", "surprise", "neutral"]
@@ -80,6 +81,8 @@ class SentimentEvent(msgspec.Struct, frozen=True, kw_only=True):
     """0 as first published; of an edit the source's own number, or 1 where it has none."""
     edited_at: AwareTime | None = None
     """When this version was made. The last word on a post has the highest (revision, edited_at)."""
+    unread_media: tuple[UnreadMedia, ...] = ()
+    """Attachments that the post was scored without."""
 
 
 event_decoder = msgspec.json.Decoder(SentimentEvent)

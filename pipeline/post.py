@@ -34,6 +34,16 @@ class Media(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     alt: str | None = None
 
 
+class UnreadMedia(msgspec.Struct, frozen=True, gc=False):
+    """An attachment that the post is scored without, and why."""
+
+    index: int
+    """Its position in the `media` of the post as published, from 0."""
+    kind: MediaKind
+    reason: str
+    """One of a small fixed set of words, so that metrics can count by it."""
+
+
 class Post(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """A social post. Only `id`, `created_at` and one of `text` or `media` are required."""
 
@@ -60,6 +70,7 @@ class IngestedPost(Post, frozen=True, omit_defaults=True, kw_only=True, gc=False
     """A Post as it stands in `posts`: media made small, tracks matched."""
 
     tracks: tuple[str, ...] = ()
+    unread_media: tuple[UnreadMedia, ...] = ()
 
     def inline(self, kind: MediaKind) -> bytes | None:
         """The bytes of the first attachment of this kind that has any."""

@@ -207,6 +207,7 @@ def to_event(
         weight=weight,
         revision=post.revision,
         edited_at=post.edited_at,
+        unread_media=post.unread_media,
     )
 
 
