@@ -15,6 +15,7 @@ from pipeline.errors import SettingsError
 from pipeline.watched import WatchedFile, read_toml
 
 Language = Literal["en", "zh"]
+_label = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 Doubt = Literal["repeat", "skip"]
 """What becomes of a message that a killed process may or may not have sent."""
 
@@ -162,8 +163,14 @@ def _wrong(channel: AnyChannel) -> Iterator[str]:
             yield "to: name at least one address"
         yield from _one_of(channel, "password", needed=False)
         return
-    if isinstance(channel, Alertmanager) and channel.resolve_minutes <= 0:
-        yield "resolve_minutes must be above 0"
+    if isinstance(channel, Alertmanager):
+        if channel.resolve_minutes <= 0:
+            yield "resolve_minutes must be above 0"
+        if bad := [name for name in channel.labels if not _label.fullmatch(name)]:
+            yield (
+                f"labels: {', '.join(map(repr, bad))}: a label name has letters, digits and _, and "
+                "begins with no digit; Alertmanager refuses the alert otherwise"
+            )
     if isinstance(channel, Webhook):
         yield from _one_of(channel, "key", needed=False)
     url = getattr(channel, "url", None)

@@ -17,6 +17,8 @@ PARTS = 4
 DIGEST_LINES = 20
 TERM_CHARACTERS = 40
 CONFLICT = 0.5
+KEYWORD = "Weathervane"
+"""What every title begins with, so that a robot can be set to take messages with this keyword."""
 _HARMLESS = frozenset("#_-'’ ")
 
 
@@ -57,7 +59,8 @@ def _single(alert: Alert, language: Language, page: str, test: bool) -> Message:
     lines += [_figures(alert, language), *_evidence(alert.evidence, language)]
     link = alert_link(alert, page)
     lines.append(words["link"].format(link=link))
-    title = (words["test"] if test else "") + title_of(alert, language)
+    title = words["keyword"].format(keyword=KEYWORD)
+    title += (words["test"] if test else "") + title_of(alert, language)
     return Message(message_key(alert), title, "\n".join(lines), (alert,), link, test)
 
 
@@ -76,7 +79,7 @@ def _digest(alerts: Sequence[Alert], language: Language, page: str) -> Message:
     else:
         lines.append(words["link"].format(link=link))
     key = "+".join(message_key(alert) for alert in alerts)
-    title = words["digest"].format(count=len(ranked))
+    title = words["keyword"].format(keyword=KEYWORD) + words["digest"].format(count=len(ranked))
     return Message(key, title, "\n".join(lines), tuple(alerts), link)
 
 
@@ -151,6 +154,23 @@ def plain(text: str) -> str:
         or letter in _HARMLESS
     )
     return kept[:TERM_CHARACTERS] or "?"
+
+
+def cut_to_bytes(text: str, most: int) -> str:
+    """The text in at most so many bytes of UTF-8: its last line, which holds the link, and as many
+    lines before it as there is room for."""
+    if len(text.encode()) <= most:
+        return text
+    *lines, last = text.split("\n")
+    room = most - len(f"\n…\n{last}".encode())
+    kept = []
+    for line in lines:
+        room -= len(line.encode()) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    cut = "\n".join([*kept, "…", last])
+    return cut.encode()[: max(0, most)].decode("utf-8", "ignore")
 
 
 def percent(share: float) -> str:

@@ -20,7 +20,7 @@ from pipeline.alerts.board import AlertBoard
 from pipeline.errors import SettingsError
 from pipeline.notify.config import Channel, ConfigFile, Mail, Webhook, load_config
 from pipeline.notify.ledger import Change
-from pipeline.notify.messages import compose, count, percent, plain
+from pipeline.notify.messages import compose, count, cut_to_bytes, percent, plain
 from pipeline.notify.offsets import Offsets
 from pipeline.notify.pace import TokenBucket, retry_seconds
 from pipeline.notify.payloads import Poster, webhook_body
@@ -78,6 +78,12 @@ def test_the_file_gives_channels_with_the_defaults_of_their_kind(file: Path) -> 
         ('name = "ops"', 'name = "o ps"', "a name is"),
         ('to = ["a@example.org"]', "to = []", "name at least one address"),
         ("[[channel]]", "[[channel", "line 3"),
+        (
+            'kind = "webhook"\nurl = "http://127.0.0.1:1/hook"\nkey_secret = "ops_key"',
+            'kind = "alertmanager"\nurl = "http://127.0.0.1:1"\n'
+            'labels = {"brand-team" = "x", "9x" = "y", "ok_1" = "z", "a b" = "", "é" = "e"}',
+            "labels: 'brand-team', '9x', 'a b', 'é': a label name has",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_with_what_is_wrong(
@@ -126,14 +132,14 @@ def test_filters() -> None:
 
 def test_a_message_says_what_and_why_in_both_languages() -> None:
     english = compose([an_alert()], "en", PAGE)
-    assert english.title == "Joy spikes in coffee (severity 5 of 10)"
+    assert english.title == "Weathervane: Joy spikes in coffee (severity 5 of 10)"
     assert "42% of the posts in the minute to 14:05 UTC; expected 18% (12% to 25%)" in english.body
     assert "12.3 standard deviations" in english.body
     assert "Words: espresso (31% of posts, 2% before)" in english.body
     assert "Amplified: 62% reposts, 40% near-duplicates" in english.body
     assert "https://vane.example.org/?track=coffee&range=all&alert=a1" in english.body
     chinese = compose([an_alert()], "zh", PAGE)
-    assert chinese.title == "coffee：喜悦激增（严重度 5/10）"
+    assert chinese.title == "Weathervane 风向标：coffee：喜悦激增（严重度 5/10）"
     assert "预期 18%（12% 至 25%）" in chinese.body
     assert english.key == chinese.key == "a1/1"
 
@@ -141,7 +147,10 @@ def test_a_message_says_what_and_why_in_both_languages() -> None:
 def test_volume_and_the_end_of_a_spike_read_as_such() -> None:
     alert = an_alert(series="volume", unit="posts", observed=3400, expected=7.5, low=-2, high=20)
     over = compose([cleared(alert)], "en", PAGE)
-    assert over.title == "Number of posts in coffee is back to normal (was severity 5 of 10)"
+    assert (
+        over.title
+        == "Weathervane: Number of posts in coffee is back to normal (was severity 5 of 10)"
+    )
     assert "3,400 posts in the minute to 14:15 UTC; expected 7.5 (0 to 20)." in over.body
     assert "From 2026-11-18 14:00 to 2026-11-18 14:15 UTC, 180 posts." in over.body
     assert "all posts" in compose([an_alert(track="all")], "en", PAGE).title
@@ -155,7 +164,7 @@ def test_evidence_that_is_not_there_is_not_told() -> None:
 def test_a_digest_tells_each_alert_once_in_its_latest_state() -> None:
     mild, strong = an_alert("mild"), an_alert("strong", severity=9)
     digest = compose([mild, strong, cleared(mild)], "en", PAGE)
-    assert digest.title == "2 alerts"
+    assert digest.title == "Weathervane: 2 alerts"
     first, second, *_ = digest.body.splitlines()
     assert "severity 9" in first
     assert "back to normal" in second
@@ -187,6 +196,15 @@ def test_plain_keeps_words_of_any_script() -> None:
     assert plain("@@@") == "?"
 
 
+@pytest.mark.parametrize("most", [40, 100, 2048])
+def test_a_message_is_cut_by_bytes_and_keeps_its_link(most: int) -> None:
+    body = "\n".join(["喜悦激增，帖子很多" * 3] * 50 + ["https://vane.example.org/"])
+    cut = cut_to_bytes(body, most)
+    assert len(cut.encode()) <= most
+    assert cut.endswith("…\nhttps://vane.example.org/")
+    assert cut_to_bytes("short\nlink", most) == "short\nlink"
+
+
 def test_numbers() -> None:
     assert [percent(value) for value in (0, 0.0004, 0.004, 0.42, 1)] == [
         "0%", "<0.1%", "0.4%", "42%", "100%",
@@ -206,7 +224,7 @@ def test_a_webhook_says_the_same_each_time() -> None:
     assert said["link"].startswith(PAGE)
     sample = compose([sample_alert(ONSET)], "en", PAGE, test=True)
     assert json.loads(webhook_body(sample))["type"] == "alert.test"
-    assert sample.title.startswith("[TEST] ")
+    assert sample.title.startswith("Weathervane: [TEST] ")
 
 
 def test_alertmanager_knows_an_alert_by_labels_that_stay() -> None:

@@ -10,7 +10,7 @@ import json
 import socketserver
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import default
@@ -46,26 +46,44 @@ class Stall:
 
 
 class HttpReceiver:
-    """Takes POSTs; `answers` are the statuses of the next ones, 200 when there are none left."""
+    """Takes POSTs; `answers` are the statuses of the next ones, 200 when there are none left.
+
+    `said` and `headers` go with each answer; `late` holds it back for so many seconds.
+    """
 
     def __init__(self) -> None:
+        self.said = b""
+        self.headers: dict[str, str] = {}
+        self.late = 0.0
+        self.offered: list[bytes] = []
+        """Every body, also of those that were refused."""
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.answers: list[int] = []
         self.stall = Stall()
+        self.closing = threading.Event()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.offered.append(body)
                 status = receiver.answers.pop(0) if receiver.answers else receiver.status_of(body)
                 if status < 300:
                     receiver.requests.append((self.path, dict(self.headers.items()), body))
                 receiver.stall.pass_through()
+                receiver.closing.wait(receiver.late)
+                with suppress(ConnectionError):
+                    self.answer(status)
+
+            def answer(self, status: int) -> None:
                 self.send_response(status)
                 if 300 <= status < 400:
                     self.send_header("Location", receiver.url + "/elsewhere")
-                self.send_header("Content-Length", "0")
+                for name, value in receiver.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(receiver.said)))
                 self.end_headers()
+                self.wfile.write(receiver.said)
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 """Quiet."""

@@ -178,9 +178,9 @@ def test_each_change_is_told_once_though_notify_is_killed_twice(
         assert list(hook.messages()) == keys
         assert len(hook.requests) == 6, "the two that stood are sent once more, by the same name"
         assert [subject.split(" (")[0] for subject in sink.about(alert.id)] == [
-            f"Joy spikes in {track}",
-            f"Joy in {track} grows to severity 8 of 10",
-            f"Joy in {track} is back to normal",
+            f"Weathervane: Joy spikes in {track}",
+            f"Weathervane: Joy in {track} grows to severity 8 of 10",
+            f"Weathervane: Joy in {track} is back to normal",
         ]
         assert len({m["Message-ID"] for m in sink.mails}) == 4
         assert manager.turns == [
@@ -221,7 +221,7 @@ def test_filters_mutes_acknowledgements_refusals_and_a_changed_file(
     wanted = an_alert(unique())
     with served(hook, other):
         process.start()
-        hook.answers += [500, 307]
+        hook.answers += [500, 503]
         known = Acknowledgement("me", ONSET)
         publish(
             an_alert(unique(), track="tea"),
@@ -248,6 +248,39 @@ def test_filters_mutes_acknowledgements_refusals_and_a_changed_file(
         assert list(hook.messages()) == [f"{wanted.id}/1", f"{second.id}/1"]
 
 
+class Picky(HttpReceiver):
+    """Refuses whatever names one alert."""
+
+    poison = "none"
+
+    def status_of(self, body: bytes) -> int:
+        return 500 if self.poison.encode() in body else 200
+
+
+def test_an_alert_that_is_refused_holds_no_other(process: Process, publish: Publish) -> None:
+    hook = Picky()
+    bad, good, gone = (an_alert(unique(), track=(track := unique())) for _ in range(3))
+    bad, good, gone = (msgspec.structs.replace(a, track=track) for a in (bad, good, gone))
+    hook.poison = bad.id
+    process.channels.write_text(
+        webhook(hook.url, unique(), f'tracks = ["{track}"]\nper_minute = 6000')
+    )
+    with served(hook):
+        process.start()
+        publish(bad, updated(bad, 8), good)
+        until(lambda: len(hook.requests) == 1, "the other is told", WAIT)
+        until(lambda: len(hook.offered) >= 4, "the refused one is tried again", WAIT)
+        assert list(hook.messages()) == [f"{good.id}/1"]
+        hook.answers += [404]
+        hook.poison = "none"
+        publish(gone)
+        until(lambda: f"{bad.id}/2" in hook.messages(), "it is told in its order", WAIT)
+        assert [key for key in hook.messages() if key.startswith(bad.id)] in (
+            [f"{bad.id}/1", f"{bad.id}/2"], [f"{bad.id}/2"],
+        )  # fmt: skip
+        until(lambda: "would refuse that again" in process.log.read_text(), "404 is final", WAIT)
+
+
 def test_what_waits_for_its_pace_comes_as_one_digest(
     process: Process, settings: Settings, publish: Publish
 ) -> None:
@@ -262,7 +295,7 @@ def test_what_waits_for_its_pace_comes_as_one_digest(
         publish(*alerts[1:])
         sink.before_data.go_on()
         until(lambda: waiting(settings) == 0, "all are told", WAIT)
-        assert [str(m["Subject"]) for m in sink.mails][1:] == ["11 alerts"]
+        assert [str(m["Subject"]) for m in sink.mails][1:] == ["Weathervane: 11 alerts"]
         text = text_of(sink.mails[1])
         assert text.count("•") == 11
         assert text.index("severity 9") < text.index("severity 2")
@@ -322,7 +355,7 @@ def test_a_sample_goes_to_each_channel_and_the_command_says_how_it_went(
         states = [line.split()[:2] for line in done.stdout.splitlines()]
         assert states == [["ok", "hook"], ["failed", "gone"], ["ok", "mail"]]
         assert hook.bodies()[0]["type"] == "alert.test"
-        assert str(sink.mails[0]["Subject"]).startswith("[TEST] ")
+        assert str(sink.mails[0]["Subject"]).startswith("Weathervane: [TEST] ")
         sink.refuse.add("a@example.org")
         refused = run("--channel", "mail")
         assert refused.returncode == 1

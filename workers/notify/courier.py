@@ -5,7 +5,8 @@ Step 2  The message is offered to the receiver. Right before the first byte that
         the ledger says `sending`.
 Step 3  The ledger says how it ended, and the record's part of the work is done.
 
-A receiver that refuses is tried again, later and later, until `give_up_minutes` have passed.
+What is refused is tried again, later and later, until `give_up_minutes` have passed; the changes
+of other alerts are told meanwhile (`workers.notify.queue`).
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import redis
@@ -27,28 +27,18 @@ from pipeline.errors import SettingsError
 from pipeline.notify.config import Alertmanager, AnyChannel, Chat, Mail
 from pipeline.notify.ledger import Change, End, Ledger
 from pipeline.notify.messages import Message, compose
-from pipeline.notify.pace import TokenBucket, retry_seconds
+from pipeline.notify.pace import TokenBucket
 from workers.notify.metrics import Metrics
 from workers.notify.outcome import Refused, Superseded, Unsure
+from workers.notify.queue import DIGEST_CHANGES, Job, JobQueue
 from workers.notify.senders import Voice, alertmanager_sender, make_sender
 
 STORE_RETRY_SECONDS = 1.0
-DIGEST_CHANGES = 200
 CLOSE_SECONDS = 35.0
 IDLE_SECONDS = 60.0
 STAND_BY_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    """One change to tell one channel of. `done` is called when nothing is left to do."""
-
-    place: object
-    alert: Alert
-    done: Callable[[], None]
-    first_tried: float | None = field(default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +64,7 @@ class Courier:
         self.store_error: redis.RedisError | None = None
         self._tools = tools
         self._bucket = TokenBucket(channel.per_minute, time.monotonic())
-        self._waiting: deque[Job] = deque()
-        self._failures = 0
-        self._retry_at = 0.0
+        self._waiting = JobQueue()
         self._post_again_at = time.monotonic()
         self._changed = threading.Condition()
         self._stop = threading.Event()
@@ -102,14 +90,14 @@ class Courier:
     def submit(self, job: Job) -> None:
         """Queue a change."""
         with self._changed:
-            self._waiting.append(job)
+            self._waiting.add(job)
             self._changed.notify()
         self._tools.metrics.waiting(self.channel.name, len(self._waiting))
 
     def forget(self, place: object) -> None:
         """Drop what waits of a partition that another reads now."""
         with self._changed:
-            self._waiting = deque(job for job in self._waiting if job.place != place)
+            self._waiting.remove([job for job in self._waiting if job.place == place])
 
     def stop(self) -> None:
         """Send nothing more; the sending in hand ends by itself."""
@@ -148,21 +136,22 @@ class Courier:
             while not self._stop.is_set():
                 now = time.monotonic()
                 wait = self._until_post_again(now)
-                if self._waiting:
-                    pause = max(self._retry_at - now, self._bucket.wait(now))
+                pause = self._waiting.wait(now)
+                if pause is not None:
+                    pause = max(pause, self._bucket.wait(now))
                     if pause <= 0:
-                        return self._batch(self._bucket.tokens(now))
+                        return self._batch(now)
                     wait = min(wait, pause)
                 if wait <= 0:
                     return []
                 self._changed.wait(wait)
         return []
 
-    def _batch(self, tokens: int) -> list[Job]:
+    def _batch(self, now: float) -> list[Job]:
         """One job, or for people all that waits, where that is more than may go one by one."""
         groups = isinstance(self.channel, Chat | Mail)
-        most = DIGEST_CHANGES if groups and len(self._waiting) > tokens else 1
-        return [self._waiting[at] for at in range(min(most, len(self._waiting)))]
+        many = groups and self._waiting.count_due(now) > self._bucket.tokens(now)
+        return self._waiting.batch(now, DIGEST_CHANGES if many else 1)
 
     def _tell(self, batch: Sequence[Job]) -> None:
         # A later record of the same change (an acknowledgement) stands for the earlier one.
@@ -214,13 +203,14 @@ class Courier:
                 log.error("channel %s: %s; it is not sent again", self.name, error)
                 end(phase, "doubtful")
             else:
-                self._failed(jobs, changes, phase, Refused(str(error)))
+                self._failed(jobs, changes, phase, Refused(str(error), answered=True))
         except Refused as error:
             self._failed(jobs, changes, phase, error)
         except SettingsError as error:
             self._failed(jobs, changes, phase, Refused(str(error)))
         else:
-            self._failures = 0
+            with self._changed:
+                self._waiting.succeeded()
             end(phase, "delivered")
 
     def _failed(
@@ -228,15 +218,24 @@ class Courier:
     ) -> None:
         now = time.monotonic()
         first = min(job.first_tried or now for job in jobs)
-        if error.final or now - first > self.channel.give_up_minutes * 60:
+        if error.final:
+            log.error(
+                "channel %s: %s; it would refuse that again, so %s is not sent: look at the "
+                "channel's address, rights and settings",
+                self.name,
+                error,
+                ", ".join(map(str, changes)),
+            )
+            self._end(jobs, changes, phase, "failed")
+            return
+        if now - first > self.channel.give_up_minutes * 60:
             log.error("channel %s: given up after %.0f s: %s", self.name, now - first, error)
             self._end(jobs, changes, phase, "failed")
             return
-        self._failures += 1
-        pause = retry_seconds(self._failures)
-        log.warning("channel %s: once more in %.0f s: %s", self.name, pause, error)
+        with self._changed:
+            pause = self._waiting.failed(jobs, now, error)
+        log.warning("channel %s: retrying in %.0f s: %s", self.name, pause, error)
         self._tools.metrics.ended(self.name, "retried")
-        self._retry_at = now + pause
         if phase == "sending":
             self._tools.ledger.release(self.name, changes)
 
@@ -258,7 +257,7 @@ class Courier:
     def _drop(self, jobs: Sequence[Job]) -> None:
         """Nothing is left to do for these."""
         with self._changed:
-            self._waiting = deque(job for job in self._waiting if job not in jobs)
+            self._waiting.remove(jobs)
         for job in jobs:
             job.done()
         self._tools.metrics.waiting(self.name, len(self._waiting))

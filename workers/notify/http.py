@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from workers.notify.outcome import Refused, Unsure
+from workers.notify.outcome import Refused, Unsure, refused_by_status
 
 OPERATION_SECONDS = 10.0
+ANSWER_SECONDS = 25.0
+"""A receiver that has the message may take this long to say so."""
 SEND_SECONDS = 30.0
 """Longest that one sending may take in all."""
 _ANSWER_BYTES = 2000
-_NEVER = frozenset({400, 405, 413, 415, 422})
-"""Answers that the same request would get again."""
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], about_to: Callable[[], None]) -> None:
@@ -41,6 +41,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], about_to: Callable[[
             except (OSError, ValueError) as error:
                 raise Refused(f"no connection to {parts.hostname}: {error}") from error
             about_to()
+            connection.sock.settimeout(ANSWER_SECONDS)
             try:
                 target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
                 connection.request("POST", target, body, dict(headers) | _authorization(parts))
@@ -51,10 +52,9 @@ def post(url: str, body: bytes, headers: Mapping[str, str], about_to: Callable[[
         finally:
             connection.close()
     if not 200 <= answer.status < 300:
-        first = " ".join(said.split())[:200]
-        hint = " (redirects are not followed)" if 300 <= answer.status < 400 else ""
-        reason = f"{parts.hostname} answered {answer.status} {answer.reason}{hint}: {first}"
-        raise Refused(reason.removesuffix(": "), answer.status in _NEVER)
+        raise refused_by_status(
+            parts.hostname, answer.status, said, answer.getheader("Retry-After")
+        )
 
 
 @contextmanager

@@ -24,6 +24,8 @@ from workers.notify.outcome import Refused, Unsure
 
 _OK = 250
 _GO_ON = 354
+_PERMANENT = 500
+"""Replies from here on mean that the same would be refused again (RFC 5321, 4.2.1)."""
 _TAKEN = frozenset({250, 251})
 _LINE_START_DOT = re.compile(rb"(?m)^\.")
 
@@ -55,7 +57,8 @@ class MailSender:
                     smtp = self._connected()
                     self._offer(smtp)
                 except (OSError, smtplib.SMTPException) as error:
-                    raise Refused(f"{host}: {_said(error)}") from error
+                    final, answered = _is_final(error), isinstance(error, smtplib.SMTPException)
+                    raise Refused(f"{host}: {_said(error)}", final, answered=answered) from error
                 about_to()
                 try:
                     smtp.send(_LINE_START_DOT.sub(b"..", mail) + b".\r\n")
@@ -66,7 +69,8 @@ class MailSender:
                 if smtp is not None:
                     smtp.close()
         if code != _OK:
-            raise Refused(f"{host} answered {code} {said.decode('utf-8', 'replace')}", code >= 550)
+            reason = f"{host} answered {code} {said.decode('utf-8', 'replace')}"
+            raise Refused(reason, code >= _PERMANENT, answered=True)
 
     def mail(self, message: Message) -> EmailMessage:
         """The mail itself."""
@@ -114,6 +118,12 @@ class MailSender:
 def _expect(wanted: int, code: int, said: bytes) -> None:
     if code != wanted:
         raise smtplib.SMTPResponseException(code, said)
+
+
+def _is_final(error: Exception) -> bool:
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return all(code >= _PERMANENT for code, _ in error.recipients.values())
+    return isinstance(error, smtplib.SMTPResponseException) and error.smtp_code >= _PERMANENT
 
 
 def _said(error: Exception) -> str:

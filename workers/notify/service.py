@@ -29,8 +29,9 @@ from pipeline.settings import Settings
 from pipeline.store import connect
 from pipeline.telemetry import Telemetry
 from pipeline.topics import ALERTS
-from workers.notify.courier import Courier, Job, Tools
+from workers.notify.courier import Courier, Tools
 from workers.notify.metrics import Metrics
+from workers.notify.queue import Job
 from workers.notify.senders import Voice
 from workers.process import worker
 
