@@ -185,7 +185,11 @@ class SmtpSink:
 
     def about(self, alert: str) -> list[str]:
         """Subjects of the mails about an alert."""
-        return [str(m["Subject"]).strip() for m in self.mails if f"alert={alert}" in text_of(m).split()[-1]]
+        return [
+            str(m["Subject"]).strip()
+            for m in self.mails
+            if f"alert={alert}" in text_of(m).split()[-1]
+        ]
 
 
 def text_of(mail: EmailMessage) -> str:
