@@ -123,7 +123,8 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
         now_ms = self._now_ms()
         try:
             ends = self._source.end_offsets(list(self._positions), timeout_ms=_ENDS_MS)
-        except KafkaError as error:
+        except (KafkaError, KeyError) as error:
+            # kafka-python raises KeyError while a group makes its first commit.
             log.warning("Kafka does not tell where the partitions end: %r", error)
             return {}
         reached = {p: self._source.position(p, timeout_ms=_ENDS_MS) for p in self._positions}
