@@ -62,18 +62,22 @@ class Lag:
         """
         with self._lock:
             places = self._places()
+            there = {group["group_id"] for group in self._admin.list_groups()}
             # Read before the ends: what is finished in between is at most shown as waiting.
-            done = {stage: self._committed(group) for stage, (group, _) in STAGES.items()}
-            every = set().union(*places.values(), *(offsets or {} for offsets in done.values()))
+            done = {
+                stage: self._committed(group)
+                for stage, (group, _) in STAGES.items()
+                if group in there
+            }
+            every = set().union(*places.values(), *done.values())
             begins = self._at(every, OffsetSpec.EARLIEST)
             ends = self._at(every, OffsetSpec.LATEST)
         stages = {}
-        for stage, (_, topics) in STAGES.items():
-            offsets = done[stage]
-            if offsets is not None:
-                read = {place for topic in topics for place in places.get(topic, ())} | set(offsets)
-                waiting = (ends[p] - max(offsets.get(p, 0), begins[p]) for p in read if p in ends)
-                stages[stage] = LagOfGroup(sum(max(0, records) for records in waiting))
+        for stage, offsets in done.items():
+            topics = STAGES[stage][1]
+            read = {place for topic in topics for place in places.get(topic, ())} | set(offsets)
+            waiting = (ends[p] - max(offsets.get(p, 0), begins[p]) for p in read if p in ends)
+            stages[stage] = LagOfGroup(sum(max(0, records) for records in waiting))
         return LagReading(stages, {p.partition: ends[p] for p in places.get(SENTIMENT, ())})
 
     def close(self) -> None:
@@ -92,12 +96,12 @@ class Lag:
             if topic["name"] in wanted
         }
 
-    def _committed(self, group: str) -> Offsets | None:
-        """What the group has committed; None where there is no such group."""
+    def _committed(self, group: str) -> Offsets:
+        """What the group has committed."""
         try:
             found = self._admin.list_group_offsets(group)[group]
         except GroupIdNotFoundError:
-            return None
+            return {}
         return {place: meta.offset for place, meta in found.items() if meta.offset >= 0}
 
     def _at(self, places: Iterable[TopicPartition], spec: OffsetSpec) -> Offsets:

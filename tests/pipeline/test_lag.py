@@ -44,6 +44,7 @@ def waiting(lag: Lag, stage: str) -> int:
 
 def test_all_waits_for_a_group_that_joined_and_committed_nothing(lag: Lag, kafka: str) -> None:
     before = lag.read()
+    assert "infer" not in before.stages
     producer = Producer({"bootstrap.servers": kafka})
     for number in range(30):
         producer.produce(POSTS, b"a post", key=str(number))
