@@ -15,6 +15,7 @@ from pipeline.store import Store
 from workers.api.alerts import AlertDesk
 from workers.api.app import create_app
 from workers.api.watch import STORE_SECONDS
+from workers.process import log_to_stderr
 
 SHUTDOWN_SECONDS = 5
 
@@ -25,6 +26,7 @@ def run(settings: Settings, port: int, name: str) -> None:
     Raises:
         ServerUnavailable: Kafka does not answer.
     """
+    log_to_stderr()
     store = Store.connect(settings.redis, seconds=STORE_SECONDS)
     names = {name.strip() for name in settings.page_names.split(",") if name.strip()}
     hosts = names | {settings.page_host}

@@ -125,7 +125,7 @@ def _memory(info: Mapping[str, Any]) -> Iterator[Finding]:
         )
     used = int(info.get("used_memory", 0))
     if limit and used > NEARLY_FULL * limit:
-        text = f"{used // _MEBIBYTE} of {limit // _MEBIBYTE} MiB (maxmemory) are used"
+        text = f"{used / _MEBIBYTE:.0f} of {limit / _MEBIBYTE:.0f} MiB (maxmemory) are used"
         if used > FULL * limit:
             yield failed(f"{text}: nothing is counted once it is full")
         else:
