@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import socket
@@ -14,13 +15,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pipeline.lag import LagOfGroup, LagReading
+from pipeline.lag import Lag, LagOfGroup, LagReading
 from pipeline.posts_reader import PostReader
 from pipeline.settings import Settings
 from pipeline.store import Store
 from tests.waiting import until
 from tests.workers.own_redis import OwnRedis, free_port, own_redis
 from tests.workers.site import Site, Written, serve
+from workers.api import watch
 from workers.api.views import LAG_KEPT_SECONDS, Views
 
 pytestmark = pytest.mark.servers
@@ -200,6 +202,34 @@ def test_the_lag_is_unknown_where_it_was_not_read_for_a_while() -> None:
     assert views.lag == {"infer": LagOfGroup(3)}
     now += 0.1
     assert views.lag is None
+
+
+class _Fails(Lag):
+    """What kafka-python raised while a group first committed, and what else it may think of."""
+
+    def __init__(self) -> None:
+        self.left: list[Exception] = [KeyError("posts-0"), ValueError("no"), RuntimeError("stop")]
+
+    def read(self) -> LagReading:
+        """Fail as often as there are errors left."""
+        if self.left:
+            raise self.left.pop()
+        return LagReading({"infer": LagOfGroup(3)}, {0: 7})
+
+
+def test_the_lag_is_read_on_whatever_was_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "LAG_SECONDS", 0.01)
+    views = Views(Store.connect("redis://127.0.0.1:1/0"), _NoPosts())
+
+    async def scenario() -> None:
+        task = asyncio.create_task(watch.watch_lag(views, _Fails()))
+        await asyncio.to_thread(until, lambda: views.lag is not None, "the lag is known")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(scenario())
+    assert views.lag == {"infer": LagOfGroup(3)}
 
 
 def test_every_stage_is_in_the_metrics(site: Site) -> None:
