@@ -94,6 +94,8 @@ class BucketKey(NamedTuple):
 
 
 Fields = dict[str, int]
+Ranked = tuple[int, Exemplar]
+"""An exemplar behind the time that it takes its place among the newest by, epoch milliseconds."""
 
 
 @dataclass(slots=True)
@@ -103,7 +105,7 @@ class Deltas:
     buckets: dict[BucketKey, Fields] = field(default_factory=dict)
     totals: dict[str, Fields] = field(default_factory=dict)
     by_bucket: dict[tuple[str, int], list[Exemplar]] = field(default_factory=dict)
-    newest: dict[tuple[str, str], list[Exemplar]] = field(default_factory=dict)
+    newest: dict[tuple[str, str], list[Ranked]] = field(default_factory=dict)
     late: int = 0
     watermark: int = 0
     """Highest event time so far, epoch milliseconds."""
@@ -114,7 +116,7 @@ def sum_deltas(batch: Iterable[Scored], watermark: int, lateness_ms: int) -> Del
     buckets: dict[BucketKey, Fields] = defaultdict(lambda: defaultdict(int))
     totals: dict[str, Fields] = defaultdict(lambda: defaultdict(int))
     by_bucket: dict[tuple[str, int], list[Exemplar]] = defaultdict(list)
-    newest: dict[tuple[str, str], list[Exemplar]] = defaultdict(list)
+    newest: dict[tuple[str, str], list[Ranked]] = defaultdict(list)
     late_posts = 0
     for scored in batch:
         event = scored.event
@@ -125,6 +127,7 @@ def sum_deltas(batch: Iterable[Scored], watermark: int, lateness_ms: int) -> Del
             watermark = max(watermark, created)
         fields = _fields(event, late)
         exemplar = _exemplar(scored, created)
+        ranked = _rank(scored, created), exemplar
         seconds = created // 1000
         for track in event.tracks:
             targets = [totals[track]]
@@ -134,14 +137,21 @@ def sum_deltas(batch: Iterable[Scored], watermark: int, lateness_ms: int) -> Del
                 for name, amount in fields:
                     target[name] += amount
             by_bucket[track, seconds - seconds % MINUTE].append(exemplar)
-            newest[track, event.dominant].append(exemplar)
+            newest[track, event.dominant].append(ranked)
     for kept in by_bucket.values():
         kept.sort(key=lambda e: -e.confidence)
         del kept[EXEMPLARS_A_BUCKET:]
-    for kept in newest.values():
-        kept.sort(key=lambda e: -e.created_at)
-        del kept[NEWEST_KEPT:]
+    for latest in newest.values():
+        latest.sort(key=lambda ranked: -ranked[0])
+        del latest[NEWEST_KEPT:]
     return Deltas(buckets, totals, by_bucket, newest, late_posts, watermark)
+
+
+def _rank(scored: Scored, created: int) -> int:
+    """A post dated far ahead of its arrival takes the place of its arrival: by its date it would
+    be the newest for years."""
+    arrived = scored.timestamp if scored.received is None else scored.received
+    return created if created <= arrived + FUTURE_MS else arrived
 
 
 def counts_of(fields: Sequence[Fields]) -> Counts:

@@ -136,7 +136,7 @@ class Folder(Positions):
             state["complete_ms"] = batch[-1].timestamp
         received = [scored.received for scored in batch if scored.received is not None]
         if received:
-            state["delay_ms"] = max(0, now_ms - received[-1])
+            state |= {"delay_ms": max(0, now_ms - received[-1]), "delay_at_ms": now_ms}
         applied, stored = self.apply(plan, expected, deltas, state)
         if applied:
             position = Position(next_offset, deltas.watermark)

@@ -48,7 +48,8 @@ class Plan:
     def keep(self, deltas: Deltas, timestamp: int) -> None:
         """Keep exemplars but for posts that are deleted; `timestamp` of the batch, epoch ms."""
         suspects: dict[str, list[str]] = defaultdict(list)
-        every = itertools.chain(*deltas.by_bucket.values(), *deltas.newest.values())
+        newest = (exemplar for kept in deltas.newest.values() for _, exemplar in kept)
+        every = itertools.chain(*deltas.by_bucket.values(), newest)
         for exemplar in {exemplar.id: exemplar for exemplar in every}.values():
             member = member_of(exemplar.id)
             self._posts[str(member)] = msgspec.json.encode(exemplar).decode()
@@ -59,10 +60,10 @@ class Plan:
             index = self._index(self._names.exemplars(track, minute))
             row = [index, _LIFE["m"], EXEMPLARS_A_BUCKET]
             self._bounded.append(row + _members((e.confidence, e) for e in kept))
-        for (track, emotion), kept in deltas.newest.items():
+        for (track, emotion), latest in deltas.newest.items():
             index = self._index(self._names.newest(track, emotion))
             row = [index, _LIFE["m"], NEWEST_KEPT]
-            self._bounded.append(row + _members((e.created_at, e) for e in kept))
+            self._bounded.append(row + _members(latest))
 
     def forget(self, deleted: Iterable[tuple[int, int]]) -> None:
         """Forget the exemplars of deleted posts, given their id hashes and the time of the record

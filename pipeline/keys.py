@@ -26,7 +26,8 @@ class Keys:
 
     @property
     def position(self) -> str:
-        """Hash: offset, watermark, last, delay_ms and the partition's own counters."""
+        """Hash: offset, watermark, complete_ms, reached, delay_ms, delay_at_ms and the partition's
+        own counters."""
         return self._key("position")
 
     @property

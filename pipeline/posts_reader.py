@@ -9,9 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from kafka import TopicPartition
+from kafka.errors import KafkaTimeoutError
 
 from pipeline.clients import consumer
 from pipeline.errors import UNDECODABLE
@@ -46,11 +48,15 @@ class PostReader:
     def read_many(
         self, places: Iterable[Place], timeout: float = 3
     ) -> dict[Place, IngestedPost | None]:
-        """Posts by place. `timeout` in seconds bounds the whole call."""
+        """Posts by place. `timeout` in seconds bounds the whole call.
+
+        Raises:
+            KafkaError: Kafka does not answer.
+        """
         wanted = list(dict.fromkeys(places))
-        with self._lock:
+        deadline = time.monotonic() + timeout
+        with self._turn(timeout):
             missing = sorted(set(wanted) - self._cache.keys())
-            deadline = time.monotonic() + timeout
             for place in missing:
                 # A record read on the way to another one is in the cache by now.
                 if place not in self._cache and time.monotonic() < deadline:
@@ -60,6 +66,16 @@ class PostReader:
                 self._cache.popitem(last=False)
         return found
 
+    @contextmanager
+    def _turn(self, timeout: float) -> Iterator[None]:
+        """Wait for the turn of the calling thread: the one before may wait for a silent Kafka."""
+        if not self._lock.acquire(timeout=timeout):
+            raise KafkaTimeoutError(f"no answer within {timeout:g} s")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
     def close(self) -> None:
         """Close the consumer."""
         self._consumer.close()
@@ -68,7 +84,9 @@ class PostReader:
         partition, offset = place
         topic_partition = TopicPartition(POSTS, partition)
         self._consumer.assign([topic_partition])
-        if offset < self._consumer.beginning_offsets([topic_partition])[topic_partition]:
+        left_ms = max(1, int((deadline - time.monotonic()) * 1000))
+        begins = self._consumer.beginning_offsets([topic_partition], timeout_ms=left_ms)
+        if offset < begins[topic_partition]:
             self._cache[place] = None
             return
         self._consumer.seek(topic_partition, offset)

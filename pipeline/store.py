@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from pipeline.errors import WeathervaneError
 from pipeline.event import EMOTIONS
 from pipeline.keys import Keys
 
+DELAY_SECONDS = 60.0
+"""A delay that was measured longer ago than this is not one of now."""
 _exemplars = msgspec.json.Decoder(Exemplar)
 
 
@@ -29,7 +32,8 @@ class Freshness(msgspec.Struct):
     last_event_ms: int | None
     """Newest event time counted, epoch milliseconds."""
     delay_seconds: float | None
-    """From the arrival of a post in Kafka to its being counted, for the newest batch."""
+    """From the arrival of a post in Kafka to its being counted, for the newest batch of each
+    partition; null where nothing was counted in the last minute."""
     complete_ms: int | None
     """Epoch milliseconds: what reached `sentiment` before this is counted. Null where the store
     does not know it of every partition, as after it came back empty."""
@@ -56,16 +60,12 @@ class Store:
         self._namespace = namespace
 
     @classmethod
-    def connect(cls, url: str, namespace: str = "wv") -> Store:
-        """A store at a `redis://` or `rediss://` URL; nothing is sent yet."""
-        return cls(connect(url), namespace)
+    def connect(cls, url: str, namespace: str = "wv", seconds: float | None = None) -> Store:
+        """A store at a `redis://` or `rediss://` URL, for reading; nothing is sent yet.
 
-    def ping(self) -> bool:
-        """Whether the store answers."""
-        try:
-            return bool(self._client.ping())
-        except redis.RedisError:
-            return False
+        With `seconds` no command waits longer for the store, and none is repeated.
+        """
+        return cls(connect(url, seconds), namespace)
 
     def tracks(self) -> list[str]:
         """Names of the tracks that ever had a post, `all` first."""
@@ -161,8 +161,10 @@ class Store:
                     changed[track, int(minute)] = None
         return list(changed), new_cursor
 
-    def freshness(self) -> Freshness:
-        """How current the store is, over all partitions."""
+    def freshness(self, now_ms: int | None = None) -> Freshness:
+        """How current the store is, over all partitions; `now_ms` is that of the clock (epoch
+        milliseconds) unless given."""
+        since = (time.time_ns() // 1_000_000 if now_ms is None else now_ms) - DELAY_SECONDS * 1000
         partitions = self._partitions()
         names = (
             "offset",
@@ -174,6 +176,7 @@ class Store:
             "late",
             "complete_ms",
             "reached",
+            "delay_at_ms",
         )
         rows = self._pipeline(("HMGET", keys.position, *names) for keys in partitions)
         shed = self._pipeline(("HGET", keys.shed, "posts") for keys in partitions)
@@ -186,7 +189,7 @@ class Store:
         newest = max((values[1] for _, values in known), default=0)
         return Freshness(
             last_event_ms=newest or None,
-            delay_seconds=max((v[2] / 1000 for _, v in known if v[3]), default=None),
+            delay_seconds=max((v[2] / 1000 for _, v in known if v[9] > since), default=None),
             complete_ms=min(complete) if complete and len(complete) == len(rows) else None,
             positions={partition: values[0] for partition, values in known},
             reached={partition: max(values[0], values[8]) for partition, values in known},
@@ -236,18 +239,20 @@ class Store:
         return [_exemplars.decode(value) for value in found if value is not None]
 
 
-def connect(url: str) -> redis.Redis:
-    """A client with the time-outs that every process uses (seconds).
+def connect(url: str, seconds: float | None = None) -> redis.Redis:
+    """A client with the time-outs that every worker uses (seconds).
 
     A command is repeated once, not redis-py's ten times: a fold that was applied is refused when
-    it is repeated, and a worker that waits for minutes in one call looks dead.
+    it is repeated, and a worker that waits for minutes in one call looks dead. Who has to answer
+    somebody else gives `seconds`, which bound each wait for the store; nothing is repeated then.
     """
     return redis.Redis.from_url(
         url,
-        socket_timeout=10,
-        socket_connect_timeout=5,
-        health_check_interval=30,
-        retry=Retry(ConstantBackoff(0.1), 1),
+        socket_timeout=seconds or 10,
+        socket_connect_timeout=seconds or 5,
+        # A look before each command would be one more wait for a store that hangs.
+        health_check_interval=0 if seconds else 30,
+        retry=Retry(ConstantBackoff(0.1), 0 if seconds else 1),
         protocol=2,
     )
 

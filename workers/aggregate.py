@@ -29,8 +29,10 @@ from pipeline.deletion import deletion_decoder
 from pipeline.deletion_fold import DeletionFolder
 from pipeline.errors import UNDECODABLE
 from pipeline.event import event_decoder
+from pipeline.eviction import may_evict
 from pipeline.fold import Folded, Folder, Position, Positions
 from pipeline.headers import POST_OFFSET, POST_PARTITION, RECEIVED, header_int
+from pipeline.partition_count import note_partitions
 from pipeline.records import Record
 from pipeline.settings import Settings
 from pipeline.shed_fold import ShedFolder
@@ -42,6 +44,8 @@ from workers.process import watchdog, worker
 
 GROUP = "aggregate"
 CHECK_SECONDS = 1.0
+LOOK_SECONDS = 5.0
+"""Between two looks at the policy of the store, which may be changed while it runs."""
 _ENDS_MS = 1000
 """Longest wait for the ends of the partitions."""
 T = TypeVar("T")
@@ -68,6 +72,9 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
         self._now_ms = now_ms
         self._positions: dict[TopicPartition, Position] = {}
         self._checked = 0.0
+        self._partitions = 0
+        self._looked = 0.0
+        self._unsafe: str | None = None
 
     def on_partitions_revoked(self, revoked: Any) -> None:
         """Forget the partitions: their positions are another's to move."""
@@ -85,6 +92,7 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
             self._telemetry.progress()
             check = time.monotonic() - self._checked >= CHECK_SECONDS
             try:
+                self._look_after_store()
                 self._locate(check)
                 self._round()
                 self._telemetry.ready(True)
@@ -96,6 +104,34 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
             if check:
                 self._checked = time.monotonic()
                 self._commit()
+
+    def store_is_safe(self) -> tuple[bool, str]:
+        """Whether the store keeps what is counted, and if not, why not."""
+        return self._unsafe is None, self._unsafe or ""
+
+    def _look_after_store(self) -> None:
+        """Say where the store may drop keys, and where partitions were added since it began."""
+        count = len(self._source.partitions_for_topic(SENTIMENT) or ())
+        if count and count != self._partitions:
+            change = note_partitions(
+                self._folder.client, count, self._now_ms(), self._folder.namespace
+            )
+            self._partitions = count
+            if change is not None:
+                log.warning(
+                    "%s had %d partitions and has %d: posts that were counted before and are sent "
+                    "again are counted twice (docs/operate.md, Partitions)",
+                    SENTIMENT,
+                    change.before,
+                    change.count,
+                )
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS and self._looked:
+            return
+        unsafe, self._looked = may_evict(self._folder.client), now
+        if unsafe is not None and self._unsafe is None:
+            log.error("%s", unsafe)
+        self._unsafe = unsafe
 
     def _locate(self, check: bool) -> None:
         """Seek to the stored position where the consumer is elsewhere; `check` asks for all."""
@@ -123,7 +159,8 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
         now_ms = self._now_ms()
         try:
             ends = self._source.end_offsets(list(self._positions), timeout_ms=_ENDS_MS)
-        except KafkaError as error:
+        except (KafkaError, KeyError) as error:
+            # kafka-python raises KeyError while a group makes its first commit.
             log.warning("Kafka does not tell where the partitions end: %r", error)
             return {}
         reached = {p: self._source.position(p, timeout_ms=_ENDS_MS) for p in self._positions}
@@ -257,5 +294,6 @@ def run(settings: Settings, port: int) -> None:
         )
         aggregate = Aggregate(source, folder, telemetry, settings.batch_seconds)
         telemetry.needs(partial(membership, source))
+        telemetry.needs(aggregate.store_is_safe)
         source.subscribe([SENTIMENT, SHED, DELETIONS], listener=aggregate)
         aggregate.run(stop)

@@ -1,28 +1,35 @@
-"""Whether everything that the workers need is in place."""
+"""Whether everything that the workers need is in place, and what would hurt them later."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterator
 
-from kafka import KafkaAdminClient
+import msgspec
 from kafka.errors import KafkaError
 from redis import RedisError
 
 from models.errors import ModelError
 from models.registry import find_release
 from models.release import verify
-from pipeline.alerts.rules import RuleFile
-from pipeline.errors import ServerUnavailable, WeathervaneError
-from pipeline.notify.config import load_config
+from pipeline.errors import WeathervaneError
 from pipeline.settings import Settings
 from pipeline.shedding import Shedding
-from pipeline.store import connect
-from pipeline.topics import topic_specs
-from pipeline.tracks import TrackFile
-from workers.notify.senders import Voice, make_sender
+from workers.checks.disk import check_disk
+from workers.checks.files import check_author, check_notify, check_rules, check_tracks
+from workers.checks.finding import Finding, failed, ok
+from workers.checks.kafka import check_clock, check_kafka
+from workers.checks.store import check_redis, check_redis_clock
+from workers.checks.topics import check_topics
 
-MIN_REDIS = (6, 2)
+Check = Callable[[Settings], list[Finding]]
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of the report."""
+
+    check: str
+    level: str
+    text: str
 
 
 def check_files(settings: Settings) -> None:
@@ -32,86 +39,92 @@ def check_files(settings: Settings) -> None:
         SettingsError: tracks, rules, channels, secrets or the bounds of overload are not in order.
         ModelError: there is no such release, or it was altered.
     """
-    for check in (_tracks, _rules, _notify, _author, Shedding.of):
+    for check in (check_tracks, check_rules, check_notify, check_author, Shedding.of):
         check(settings)
     verify(find_release(settings.release))
 
 
-def run_checks(settings: Settings) -> None:
-    """Print one line a check.
+def run_checks(
+    settings: Settings,
+    only: Collection[str] = (),
+    *,
+    load_model: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Print what was found, a line each; `only` names the checks, all of them unless given.
+
+    The model is loaded, which takes seconds, only where that or the check `model` is asked for.
 
     Raises:
-        WeathervaneError: at least one failed.
+        WeathervaneError: something would hurt, or there is no such check.
     """
-    checks: dict[str, Callable[[Settings], str]] = {
-        "kafka": _kafka,
-        "redis": _redis,
-        "tracks": _tracks,
-        "rules": _rules,
-        "notify": _notify,
-        "author": _author,
-        "model": _model,
+    load_model = load_model or "model" in only
+    checks: dict[str, Check] = {
+        "kafka": check_kafka,
+        "topics": check_topics,
+        "redis": check_redis,
+        "clock": _clocks,
+        "disk": check_disk,
+        "tracks": check_tracks,
+        "rules": check_rules,
+        "notify": check_notify,
+        "author": check_author,
+        "overload": _overload,
+        "model": _loaded if load_model else _verified,
     }
-    failed = []
+    unknown = [name for name in only if name not in checks]
+    if unknown:
+        raise WeathervaneError(f"there is no check {unknown[0]!r}; there are {', '.join(checks)}")
+    lines: list[Line] = []
+    for line in _lines(settings, {n: c for n, c in checks.items() if not only or n in only}):
+        lines.append(line)
+        if not as_json:
+            print(f"{line.level:<8} {line.check:<8} {line.text}", flush=True)
+    if as_json:
+        print(msgspec.json.encode(lines).decode())
+    wrong = dict.fromkeys(line.check for line in lines if line.level == "failed")
+    if wrong:
+        raise WeathervaneError(f"not in order: {', '.join(wrong)}")
+
+
+def _lines(settings: Settings, checks: dict[str, Check]) -> Iterator[Line]:
+    away = False
     for name, check in checks.items():
+        if name == "topics" and away:
+            yield Line(name, "failed", "cannot be looked at: see kafka")
+            continue
         try:
-            print(f"ok      {name:<7} {check(settings)}", flush=True)
-        except (WeathervaneError, ModelError, KafkaError, RedisError) as error:
-            failed.append(name)
-            print(f"failed  {name:<7} {error}", flush=True)
-    if failed:
-        raise WeathervaneError(f"not in order: {', '.join(failed)}")
+            found = check(settings)
+        except (WeathervaneError, ModelError, KafkaError, RedisError, OSError) as error:
+            found = [failed(str(error) or repr(error))]
+            away = away or name == "kafka"
+        for finding in found:
+            yield Line(name, finding.level, finding.text)
 
 
-def _kafka(settings: Settings) -> str:
-    try:
-        admin = KafkaAdminClient(**settings.kafka_options())
-    except KafkaError as error:
-        raise ServerUnavailable(f"does not answer at {settings.kafka}: {error}") from error
-    with closing(admin):
-        there = set(admin.list_topics())
-    missing = [spec.name for spec in topic_specs(settings) if spec.name not in there]
-    if missing:
-        raise WeathervaneError(
-            f"{settings.kafka} lacks {len(missing)} topics ({missing[0]} …): "
-            "run weathervane topics create"
-        )
-    return f"{settings.kafka} has every topic"
+def _clocks(settings: Settings) -> list[Finding]:
+    """Both servers' clocks; one that does not answer has its own check."""
+    found: list[Finding] = []
+    for check in (check_redis_clock, check_clock):
+        try:
+            found += check(settings)
+        except (WeathervaneError, KafkaError, RedisError) as error:
+            found.append(failed(f"cannot be told: {error}"))
+    return found
 
 
-def _redis(settings: Settings) -> str:
-    with closing(connect(settings.redis)) as client:
-        version = str(client.info("server")["redis_version"])
-    if tuple(int(part) for part in version.split(".")[:2]) < MIN_REDIS:
-        raise WeathervaneError(f"version {version}; at least 6.2 is needed")
-    return f"version {version}"
+def _overload(settings: Settings) -> list[Finding]:
+    Shedding.of(settings)
+    return [ok(settings.overload)]
 
 
-def _tracks(settings: Settings) -> str:
-    return ", ".join(TrackFile(settings.tracks).current().names)
+def _verified(settings: Settings) -> list[Finding]:
+    release = find_release(settings.release)
+    verify(release)
+    return [ok("its files are whole; --model loads it as well")]
 
 
-def _rules(settings: Settings) -> str:
-    names = ", ".join(RuleFile(settings.rules).current().names)
-    return names if settings.rules is not None else f"the rules that ship: {names}"
-
-
-def _notify(settings: Settings) -> str:
-    if settings.notify is None:
-        return "no channels are set: nobody is told of alerts"
-    config = load_config(settings.notify)
-    for channel in config.channel:
-        make_sender(channel, settings.notify_secrets, Voice(config.language, ""))
-    return ", ".join(channel.name for channel in config.channel) or "no channels"
-
-
-def _author(settings: Settings) -> str:
-    if settings.secret("author_salt"):
-        return "authors are published as salted hashes"
-    return "no salt is set: events carry no author"
-
-
-def _model(settings: Settings) -> str:
+def _loaded(settings: Settings) -> list[Finding]:
     from models.predictor import Predictor  # takes seconds
 
-    return Predictor.load(find_release(settings.release), settings.device).name
+    return [ok(f"{Predictor.load(find_release(settings.release), settings.device).name} is loaded")]

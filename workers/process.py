@@ -15,6 +15,7 @@ from typing import Any
 
 from prometheus_client import disable_created_metrics
 
+from pipeline.background import Rounds
 from pipeline.settings import Settings
 from pipeline.telemetry import Telemetry, serve
 
@@ -69,8 +70,11 @@ def watchdog(telemetry: Telemetry, seconds: float) -> Iterator[None]:
 
     def watch() -> None:
         sick_since: float | None = None
+        rounds = Rounds("looking after the worker's health")
         while not ended.wait(min(1.0, seconds / 4)):
-            alive, why = telemetry.health()
+            alive, why = False, "its health cannot be told"
+            with rounds.round():
+                alive, why = telemetry.health()
             if alive:
                 sick_since = None
                 continue

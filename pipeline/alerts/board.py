@@ -16,6 +16,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from pipeline.alerts.alert import Alert, State, alert_decoder
+from pipeline.background import Rounds
 from pipeline.clients import consumer
 from pipeline.errors import UNDECODABLE, ServerUnavailable
 from pipeline.records import Record
@@ -138,12 +139,11 @@ class AlertFollower:
             self._thread.join(10)
 
     def _run(self) -> None:
+        rounds = Rounds("reading the alerts", KafkaError, ServerUnavailable)
         while not self._stop.is_set():
-            try:
-                with closing(consumer(self._settings, None)) as source:
-                    self._follow(source)
-            except (KafkaError, ServerUnavailable) as error:
-                log.warning("alerts cannot be read, once more in a moment: %s", error)
+            with rounds.round(), closing(consumer(self._settings, None)) as source:
+                self._follow(source)
+            if rounds.error is not None:
                 self._stop.wait(_RETRY_SECONDS)
 
     def _follow(self, source: KafkaConsumer) -> None:

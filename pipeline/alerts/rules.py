@@ -64,6 +64,11 @@ class Rules:
         self._found: dict[tuple[str, str], Rule | None] = {}
 
     @property
+    def rules(self) -> tuple[Rule, ...]:
+        """In their order."""
+        return self._rules
+
+    @property
     def names(self) -> tuple[str, ...]:
         """In their order."""
         return tuple(rule.name for rule in self._rules)

@@ -7,7 +7,7 @@ back. A failing seed is replayed by its parameter.
 import random
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -295,6 +295,56 @@ def test_a_post_from_the_future_makes_nothing_late(empty: redis.Redis) -> None:
     ahead = ahead._replace(event=msgspec.structs.replace(ahead.event, created_at=future))
     folded = folder.fold(0, Position(), [ahead, scored(2, 1)], 2, ARRIVAL_MS)
     assert (folded.counted, folded.late) == (2, 0)
+
+
+@pytest.mark.parametrize("received", [None, ARRIVAL_MS])
+def test_a_post_from_the_future_is_not_the_newest_for_years(
+    empty: redis.Redis, received: int | None
+) -> None:
+    folder, store = folder_of(empty), Store(empty)
+    items = [scored(number, number) for number in range(6)]
+    emotion = items[0].event.dominant
+
+    def dated(item: Scored, created: datetime, arrived_ms: int) -> Scored:
+        event = msgspec.structs.replace(item.event, created_at=created, dominant=emotion)
+        arrived = None if received is None else arrived_ms
+        return item._replace(event=event, timestamp=arrived_ms, received=arrived)
+
+    now = datetime.fromtimestamp(ARRIVAL_MS / 1000, UTC)
+    minute = timedelta(minutes=1)
+    log = [
+        dated(items[0], now - minute, ARRIVAL_MS),
+        dated(items[1], now.replace(year=2036), ARRIVAL_MS),
+        dated(items[2], now.replace(year=9999), ARRIVAL_MS - 60_000),
+        # A clock that is a little ahead is no reason to move a post.
+        dated(items[3], now + 2 * minute, ARRIVAL_MS),
+        dated(items[4], now + minute, ARRIVAL_MS + 60_000),
+        dated(items[5], now + 3 * minute, ARRIVAL_MS + 180_000),
+    ]
+    position = folder.fold(0, folder.position(0), log[:5], 5, ARRIVAL_MS).position
+    assert folder.fold(0, position, log[5:], 6, ARRIVAL_MS).applied
+    order = [log[at].event.id for at in (5, 3, 4, 1)]
+    for chosen in (None, emotion):
+        newest = [exemplar.id for exemplar in store.exemplars("all", chosen, 50)]
+        assert newest[:4] == order
+        assert set(newest[4:]) == {log[0].event.id, log[2].event.id}
+    assert store.exemplars("all", None, 50)[3].created_at == epoch_ms(now.replace(year=2036))
+    assert store.freshness().last_event_ms == epoch_ms(now + 3 * minute)
+
+
+def test_the_delay_is_one_of_the_last_minute_or_none(empty: redis.Redis) -> None:
+    folder, store = folder_of(empty), Store(empty)
+    assert store.freshness(ARRIVAL_MS).delay_seconds is None
+    first = scored(1, 0)._replace(received=ARRIVAL_MS - 7_500)
+    at = folder.fold(0, folder.position(0), [first], 1, ARRIVAL_MS).position
+    assert store.freshness(ARRIVAL_MS + 59_999).delay_seconds == 7.5
+    assert store.freshness(ARRIVAL_MS + 60_000).delay_seconds is None
+    # The note that all is counted, once a second, is no post.
+    folder.confirm(0, at, 1, ARRIVAL_MS + 100_000)
+    assert store.freshness(ARRIVAL_MS + 100_000).delay_seconds is None
+    other = scored(2, 0)._replace(received=ARRIVAL_MS + 99_000)
+    folder.fold(1, folder.position(1), [other], 1, ARRIVAL_MS + 100_000)
+    assert store.freshness(ARRIVAL_MS + 100_000).delay_seconds == 1.0, "of the other one only"
 
 
 def test_exemplars_are_bounded_and_newest_first(empty: redis.Redis) -> None:

@@ -29,6 +29,7 @@ from tests.waiting import until
 from workers.api.alerts import AlertDesk
 from workers.api.app import create_app
 from workers.api.server import make_server
+from workers.api.watch import STORE_SECONDS
 
 DAY = datetime(2026, 11, 18, tzinfo=UTC)
 NEVER_OLD_MS = epoch_ms(datetime(2100, 1, 1, tzinfo=UTC))
@@ -173,7 +174,7 @@ class Site:
 @contextmanager
 def serve(settings: Settings, namespace: str, tick: float = 0.05) -> Iterator[Site]:
     """Serve the page of one namespace on a free port of the loopback."""
-    store = Store(connect(settings.redis), namespace)
+    store = Store.connect(settings.redis, namespace, STORE_SECONDS)
     posts, lag = PostReader(settings), Lag(settings)
     app = create_app(store, posts, lag, AlertDesk(settings), tick=tick)
     server = make_server(app, "127.0.0.1", 0)

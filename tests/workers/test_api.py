@@ -151,7 +151,7 @@ def test_nothing_can_be_written(filled: Site) -> None:
 
 def test_the_description_covers_every_route_and_every_shape(filled: Site) -> None:
     description = get(filled, "/openapi.json").json()
-    names = ["tracks", "series", "totals", "posts", "stream"]
+    names = ["tracks", "series", "totals", "posts", "stream", "freshness"]
     names += ["alerts", "alerts/{alert}", "alerts/{alert}/{action}"]
     assert set(description["paths"]) == {f"/api/v1/{name}" for name in names}
     text = json.dumps(description)

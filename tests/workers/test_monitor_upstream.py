@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
+from kafka.errors import KafkaTimeoutError
 
 from pipeline.settings import Settings
 from pipeline.topics import POSTS, SENTIMENT
@@ -47,3 +48,18 @@ def test_a_post_that_was_not_scored_holds_every_partition(upstream: Upstream, ka
     producer.produce(POSTS, b"a post", partition=3)
     assert producer.flush(30) == 0
     assert upstream.waiting(READ) == {0, 1}
+
+
+@pytest.mark.parametrize("error", [KeyError("sentiment"), ValueError("no"), KafkaTimeoutError()])
+def test_whatever_the_client_raises_posts_may_be_on_their_way(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    until(lambda: upstream.waiting(READ) == set(), "Kafka knows of groups", 60)
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(upstream._consumer, "end_offsets", fail)
+    assert upstream.waiting(READ) == {0, 1}
+    monkeypatch.undo()
+    assert upstream.waiting(READ) == set()

@@ -58,6 +58,7 @@ def make_alert_router(views: Views, desk: AlertDesk) -> APIRouter:
     def alert_detail(alert: AlertId) -> Response:
         """One alert, with its exemplars and their texts where still retained."""
         found = desk.get(alert)
+        views.store_answers()
         return Json(AlertDetail(found, views.alert_posts(found)))
 
     @router.post(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -15,13 +14,11 @@ import msgspec
 from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, JSONResponse
-from kafka.errors import KafkaError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 import workers
-from pipeline.errors import WeathervaneError
 from pipeline.lag import Lag
 from pipeline.posts_reader import PostReader
 from pipeline.store import Store
@@ -34,12 +31,10 @@ from workers.api.routes import SHAPES, make_router
 from workers.api.security import Guard
 from workers.api.stream import Broadcaster
 from workers.api.views import Views
+from workers.api.watch import watch_lag, watch_store
 
 PAGE = Path(workers.__file__).parent / "page"
-LAG_SECONDS = 2.0
-READY_SECONDS = 3.0
-
-log = logging.getLogger(__name__)
+READY_SECONDS = 2.5
 
 
 def create_app(
@@ -62,6 +57,7 @@ def create_app(
     """
     metrics = Metrics()
     views = Views(store, posts)
+    metrics.tell_lag(lambda: views.lag)
     broadcaster = Broadcaster(views, metrics, tick, desk.board)
 
     @asynccontextmanager
@@ -69,7 +65,8 @@ def create_app(
         desk.open()
         tasks = [
             asyncio.create_task(broadcaster.run()),
-            asyncio.create_task(_keep_lag(views, lag)),
+            asyncio.create_task(watch_lag(views, lag)),
+            asyncio.create_task(watch_store(views)),
         ]
         yield
         for task in tasks:
@@ -106,12 +103,10 @@ def _add_service_routes(app: FastAPI, views: Views, metrics: Metrics) -> None:
 
     @app.get("/readyz", include_in_schema=False)
     async def readyz() -> Response:
-        ready = False
-        with anyio.move_on_after(READY_SECONDS):
-            ready = await anyio.to_thread.run_sync(views.ready, abandon_on_cancel=True)
-        if ready:
+        with anyio.move_on_after(READY_SECONDS), suppress(Exception):
+            await anyio.to_thread.run_sync(views.look, abandon_on_cancel=True)
             return JSONResponse({"status": "ready"})
-        return errors.error_response(503, "The store does not answer.")
+        return errors.store_unavailable(views.trouble or "The store does not answer.")
 
     @app.get("/metrics", include_in_schema=False)
     def scrape() -> Response:
@@ -127,20 +122,6 @@ class _Page(StaticFiles):
         response = super().file_response(*args, **kwargs)
         response.headers["Cache-Control"] = "no-cache"
         return response
-
-
-async def _keep_lag(views: Views, lag: Lag) -> None:
-    """Read the lag of the consumer groups now and then, apart from the ticks: it can take long."""
-    failed = False
-    while True:
-        try:
-            views.lag = await run_in_threadpool(lag.read)
-            views.ends, failed = await run_in_threadpool(lag.ends), False
-        except (KafkaError, WeathervaneError) as error:
-            if not failed:
-                log.warning("the lag cannot be read: %s", error)
-            views.lag, views.ends, failed = None, None, True
-        await asyncio.sleep(LAG_SECONDS)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

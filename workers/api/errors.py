@@ -28,6 +28,10 @@ class UnknownAlert(Exception):
     """An alert that is not, or no longer, known."""
 
 
+class StoreUnavailable(ServerUnavailable):
+    """The store is known not to answer."""
+
+
 class BadQuery(Exception):
     """A query parameter that cannot be used; the text says which, and what is expected."""
 
@@ -35,6 +39,12 @@ class BadQuery(Exception):
 def error_response(status: int, sentence: str, **more: object) -> Response:
     """The answer to a request that failed."""
     return JSONResponse({"error": sentence, **more}, status_code=status)
+
+
+def store_unavailable(sentence: str) -> Response:
+    """The answer while the store does not answer. `code` is for programs, as for the page, which
+    says it in the language of its reader."""
+    return error_response(503, sentence, code="store")
 
 
 def install(app: FastAPI) -> None:
@@ -68,7 +78,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RedisError)
     async def on_redis(_: Request, error: RedisError) -> Response:
-        return error_response(503, f"The store does not answer: {error}")
+        return store_unavailable(f"The store does not answer: {error}")
+
+    @app.exception_handler(StoreUnavailable)
+    async def on_store(_: Request, error: StoreUnavailable) -> Response:
+        return store_unavailable(str(error))
 
     @app.exception_handler(ServerUnavailable)
     async def on_server(_: Request, error: ServerUnavailable) -> Response:

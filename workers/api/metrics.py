@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipeline.lag import STAGES, LagOfGroup
 
 
 class Metrics:
@@ -40,6 +45,22 @@ class Metrics:
             "Times a slow client's queue was dropped and a snapshot sent instead.",
             registry=self.registry,
         )
+        self._waiting = Gauge(
+            "weathervane_waiting_records",
+            "Records that wait in front of a stage; NaN where that is not known.",
+            ["stage"],
+            registry=self.registry,
+        )
+
+    def tell_lag(self, lag: Callable[[], Mapping[str, LagOfGroup] | None]) -> None:
+        """Take the records that wait from what `lag` answers at each scrape."""
+
+        def records(stage: str) -> float:
+            found = (lag() or {}).get(stage)
+            return math.nan if found is None else found.records
+
+        for stage in STAGES:
+            self._waiting.labels(stage).set_function(partial(records, stage))
 
 
 class Measured:

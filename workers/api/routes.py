@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
 from starlette.concurrency import run_in_threadpool
@@ -17,7 +17,7 @@ from workers.api.answers import Json, Moment, described, shape_of
 from workers.api.errors import error_response
 from workers.api.query import check_step, parse_window
 from workers.api.stream import Broadcaster, Subscription, log
-from workers.api.views import Delta, Posts, Series, Snapshot, Total, Tracks, Views, stream_step
+from workers.api.views import Delta, Now, Posts, Series, Snapshot, Total, Tracks, Views, stream_step
 
 MAX_STREAMS = 500
 HEARTBEAT_SECONDS = 10
@@ -25,7 +25,7 @@ SEND_SECONDS = 30
 """A client that takes no byte for so long is gone."""
 _SPAN = "Seconds of event time before the newest post; all of them where it is not given."
 
-SHAPES = (Tracks, Series, Snapshot, Delta, Posts, Total)
+SHAPES = (Tracks, Series, Snapshot, Delta, Posts, Total, Now)
 """Types whose JSON Schema /openapi.json carries."""
 
 TrackName = Annotated[str, Query(max_length=200, description="Name of a track.")]
@@ -41,7 +41,11 @@ class _Stream(EventSourceResponse):
 
 def make_router(views: Views, broadcaster: Broadcaster) -> APIRouter:
     """The routes over one store."""
-    router = APIRouter(prefix="/api/v1")
+
+    async def store_answers() -> None:
+        views.store_answers()
+
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(store_answers)])
 
     @router.get("/tracks", responses=described(shape_of(Tracks)), response_class=Json)
     def tracks() -> Response:
@@ -76,6 +80,11 @@ def make_router(views: Views, broadcaster: Broadcaster) -> APIRouter:
     ) -> Response:
         """The newest exemplars of a track, with their texts where still retained."""
         return Json(views.posts(views.known(track), emotion, limit))
+
+    @router.get("/freshness", responses=described(shape_of(Now)), response_class=Json)
+    def freshness() -> Response:
+        """How current the counts are, and how many records wait in front of each stage."""
+        return Json(views.now())
 
     events = {"anyOf": [shape_of(Snapshot), shape_of(Delta), shape_of(Alert)]}
 

@@ -14,6 +14,8 @@ from pipeline.settings import Settings
 from pipeline.store import Store
 from workers.api.alerts import AlertDesk
 from workers.api.app import create_app
+from workers.api.watch import STORE_SECONDS
+from workers.process import log_to_stderr
 
 SHUTDOWN_SECONDS = 5
 
@@ -24,7 +26,8 @@ def run(settings: Settings, port: int, name: str) -> None:
     Raises:
         ServerUnavailable: Kafka does not answer.
     """
-    store = Store.connect(settings.redis)
+    log_to_stderr()
+    store = Store.connect(settings.redis, seconds=STORE_SECONDS)
     names = {name.strip() for name in settings.page_names.split(",") if name.strip()}
     hosts = names | {settings.page_host}
     app = create_app(store, PostReader(settings), Lag(settings), AlertDesk(settings), hosts=hosts)

@@ -29,6 +29,7 @@ from sse_starlette import ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from pipeline.alerts.board import AlertBoard
+from pipeline.background import Rounds
 from pipeline.store import CursorTrimmed
 from pipeline.tracks import ALL
 from workers.api.metrics import Metrics
@@ -101,11 +102,13 @@ class Broadcaster:
 
     async def run(self) -> None:
         """Tick for as long as the task lives; sleep while nobody listens."""
+        rounds = Rounds("telling the streams")
         while True:
             await self._someone.wait()
-            async with self._reading:
-                self._tell_alerts()
-                await self._guarded_tick()
+            with rounds.round():
+                async with self._reading:
+                    self._tell_alerts()
+                    await self._guarded_tick()
             await asyncio.sleep(self._tick)
 
     async def events(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -17,13 +17,13 @@ from kafka.errors import KafkaError
 
 from pipeline.alerts.alert import Alert
 from pipeline.buckets import Bucket, Counts, Exemplar
-from pipeline.lag import LagOfGroup
+from pipeline.lag import LagOfGroup, LagReading
 from pipeline.post import Media, Post
 from pipeline.posts_reader import Place, PostReader
 from pipeline.store import Freshness, Store
 from pipeline.times import epoch_ms, rfc3339
 from pipeline.tracks import ALL
-from workers.api.errors import UnknownTrack
+from workers.api.errors import StoreUnavailable, UnknownTrack
 from workers.api.query import DAY, HOUR, MINUTE, Window, fit_step
 from workers.api.staleness import staleness
 
@@ -32,6 +32,8 @@ HISTORY_DAYS = 366
 """How far back from the newest post "all of it" looks."""
 TEXT_CHARACTERS = 1000
 PICTURE_BYTES = 64_000
+LAG_KEPT_SECONDS = 10.0
+"""What was read of the lag longer ago than this is not told any more."""
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +74,7 @@ class Snapshot(Series):
     totals: Counts
     freshness: Freshness
     lag: dict[str, LagOfGroup] | None
-    """By consumer group; null where Kafka does not answer."""
+    """By stage; null where Kafka does not answer."""
 
 
 class Delta(msgspec.Struct):
@@ -127,20 +129,72 @@ class Posts(msgspec.Struct):
     posts: list[ShownPost]
 
 
-class Views:
-    """Read-only views of one store. `lag` and `ends` (of `sentiment`, by partition) are set from
-    outside, since reading them can take long."""
+class Now(msgspec.Struct):
+    """How current the counts are, and what waits."""
 
-    def __init__(self, store: Store, posts: PostReader) -> None:
+    stale: bool
+    stale_since: str | None
+    behind: int | None
+    freshness: Freshness
+    lag: dict[str, LagOfGroup] | None
+
+
+class Views:
+    """Read-only views of one store. The lag is told from outside, since reading it can take long.
+
+    Args:
+        clock: seconds that never go back.
+    """
+
+    def __init__(
+        self, store: Store, posts: PostReader, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = store
         self._posts = posts
+        self._clock = clock
         self.changes = store.changes
-        self.lag: dict[str, LagOfGroup] | None = None
-        self.ends: dict[int, int] | None = None
+        self._lag: LagReading | None = None
+        self._lag_at = 0.0
+        self.trouble: str | None = None
+        """Why the store did not answer when somebody last looked; None where it did."""
 
-    def ready(self) -> bool:
-        """Whether the store answers."""
-        return self._store.ping()
+    def look(self) -> None:
+        """Read a little of the store as every route does, and note whether that went well.
+
+        Raises:
+            RedisError: it did not.
+        """
+        try:
+            self._store.freshness()
+        except Exception as error:
+            self.trouble = f"The store does not answer: {error}"
+            raise
+        self.trouble = None
+
+    def store_answers(self) -> None:
+        """Raises:
+        StoreUnavailable: the store did not answer when somebody last looked.
+        """
+        if self.trouble is not None:
+            raise StoreUnavailable(self.trouble)
+
+    def told_lag(self, reading: LagReading) -> None:
+        """Take in what was read of the lag just now."""
+        self._lag_at, self._lag = self._clock(), reading
+
+    @property
+    def lag(self) -> dict[str, LagOfGroup] | None:
+        """The lag by stage; None where it was not read for a while, as when Kafka is silent."""
+        known = self._known_lag()
+        return None if known is None else known.stages
+
+    def _known_lag(self) -> LagReading | None:
+        return self._lag if self._clock() - self._lag_at <= LAG_KEPT_SECONDS else None
+
+    def now(self) -> Now:
+        """How current the counts are."""
+        freshness = self._store.freshness()
+        return Now(**self._trust(freshness), freshness=freshness, lag=self.lag)
 
     def tracks(self) -> Tracks:
         """Every track that ever had a post, and `all`."""
@@ -173,7 +227,9 @@ class Views:
         }
 
     def _trust(self, fresh: Freshness) -> dict[str, Any]:
-        return msgspec.structs.asdict(staleness(fresh, self.ends, time.time_ns() // 1_000_000))
+        known = self._known_lag()
+        ends = None if known is None else known.ends
+        return msgspec.structs.asdict(staleness(fresh, ends, time.time_ns() // 1_000_000))
 
     def series(self, track: str, window: Window) -> Series:
         """The buckets of a window."""
@@ -255,8 +311,9 @@ class Views:
         missing: Missing = "gone"
         try:
             kept = self._posts.read_many(places)
-        except KafkaError as error:
-            log.warning("the texts of posts cannot be read: %s", error)
+        except (KafkaError, KeyError) as error:
+            # kafka-python raises KeyError where a partition's offset was not answered.
+            log.warning("the texts of posts cannot be read: %r", error)
             kept, missing = {}, "unreachable"
         shown = []
         for exemplar in exemplars:

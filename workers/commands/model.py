@@ -143,11 +143,21 @@ def detect(
     detect_csv(source, out)
 
 
-def check() -> None:
-    """Check settings, servers, topics, tracks and model, one line each.
+def check(
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="These checks alone; repeat it for several."),
+    ] = None,
+    *,
+    model: Annotated[bool, typer.Option("--model", help="Load the model as well.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+) -> None:
+    """Say what would hurt: settings, servers, topics, clocks, disks, tracks, channels, model.
 
-    Example: weathervane check
+    A line each: ok, warning (it works, and is less than one may expect) or failed, and then exit 1.
+
+    Example: weathervane check --only kafka --only redis
     """
     from workers.check import run_checks
 
-    run_checks(settings_here())
+    run_checks(settings_here(), only or [], load_model=model, as_json=as_json)

@@ -45,8 +45,10 @@ class Upstream:
             places = {TopicPartition(SENTIMENT, partition): at for partition, at in read.items()}
             done, ends = self._committed(self._group), self._consumer.end_offsets(list(places))
             written = self._written(places)
-        except KafkaError as error:
-            log.warning("whether posts are on their way is not known: %r", error)
+        except Exception as error:
+            # kafka-python raises KeyError and others too, while a group makes its first commit.
+            trace = None if isinstance(error, KafkaError) else error
+            log.warning("cannot read upstream lag: %r", error, exc_info=trace)
             return set(read)
         # The marker of its transaction stands behind the last record. Where more is written than is
         # committed a transaction is open; those of one commit do not appear everywhere at once.

@@ -16,6 +16,7 @@ const SPANS = { "1h": 3600, "6h": 21600, "24h": 86400, all: null };
 const POSTS_EVERY_MS = 4000;
 const BEHIND_RECORDS = 500;
 const REVEAL_MS = 3000;
+const CURRENT = ["connecting", "live", "behind"]; // states of the badge in which the figures are those of now
 
 const byId = (id) => document.getElementById(id);
 const chosen = choicesOfAddress();
@@ -36,6 +37,7 @@ let state = ["connecting", {}];
 let drawing = false;
 let postsDue = 0;
 let postsRead = null; // aborts the reading under way
+let tracksRead = false;
 let pointed = false; // whether a mouse rests on the posts: then they stay where they are
 let postsShown = ""; // what the list holds, so that it is left alone where nothing changed
 
@@ -78,7 +80,7 @@ function listen() {
 
 function onSnapshot(snapshot) {
   live = { series: new Series(snapshot), ...statusOf(snapshot) };
-  if (!trackKnown(chosen.track)) readTracks();
+  if (!tracksRead || !trackKnown(chosen.track)) readTracks();
   refreshPostsSoon();
   // What changed while the stream was away is not told again.
   alerts.load(chosen.track, chosen.alert).then(reveal);
@@ -118,6 +120,7 @@ function drawBadge() {
     [name, values] = since ? ["old", { time: fullMoment(Date.parse(since) / 1000), missing }] : ["rebuilding", { missing }];
   } else if (name === "live" && records > BEHIND_RECORDS) [name, values] = ["behind", { records: number(records) }];
   byId("badge").dataset.state = name;
+  byId("main").dataset.current = String(CURRENT.includes(name));
   const text = t(`badge.${name}`, values);
   setText(byId("badge-text"), text);
 }
@@ -192,7 +195,8 @@ async function refreshPosts() {
   } catch (error) {
     if (error.name === "AbortError") return;
     postsShown = "";
-    showMessage(list, t("posts.failed", { error: error.message }));
+    const reason = error.code === "store" ? t("badge.unavailable") : error.message;
+    showMessage(list, t("posts.failed", { error: reason }));
   }
 }
 
@@ -200,6 +204,7 @@ const trackKnown = (track) => [...byId("track").options].some((option) => option
 
 async function readTracks() {
   const response = await fetch("/api/v1/tracks");
+  tracksRead = response.ok;
   const { tracks } = response.ok ? await response.json() : { tracks: [] };
   const names = tracks.includes(chosen.track) ? tracks : [...tracks, chosen.track];
   byId("track").replaceChildren(...names.map((name) =>

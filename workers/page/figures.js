@@ -46,7 +46,13 @@ export function showFigures(view) {
     setText(node.querySelector(".value"), value);
     setText(node.querySelector(".note"), note);
   }
+  document.querySelector('[data-figure="delay"] .note').title = stages(view.lag);
   point(view.sum.posts ? view.sum.sentiment : null);
+}
+
+/** The records that wait in front of each stage. */
+function stages(lag) {
+  return Object.entries(lag ?? {}).map(([name, { records }]) => `${t(`stage.${name}`)} ${number(records)}`).join(" · ");
 }
 
 function figuresOf({ series, sum, totals, freshness, lag }) {

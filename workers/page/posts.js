@@ -18,7 +18,7 @@ export async function readPosts(track, emotion, signal) {
   if (emotion) query.set("emotion", emotion);
   const response = await fetch(`/api/v1/posts?${query}`, { signal });
   const answer = await response.json();
-  if (!response.ok) throw new Error(answer.error);
+  if (!response.ok) throw Object.assign(new Error(answer.error), { code: answer.code });
   return answer.posts;
 }
 

@@ -48,7 +48,8 @@ export class Stream {
     if (this.source.readyState !== EventSource.CLOSED) return;
     const reason = await refusal(this.address);
     if (this.closed) return;
-    if (reason) this.on.state("failed", { error: reason });
+    if (reason?.code === "store") this.on.state("unavailable", {});
+    else if (reason) this.on.state("failed", { error: reason.error });
     setTimeout(() => this.closed || this.#open(), RETRY_MS);
   }
 
@@ -58,7 +59,7 @@ export class Stream {
   }
 }
 
-/** Why the server refuses the stream, in its own words; null where it does not answer. */
+/** Why the server refuses the stream, {error, code}; null where it does not answer. */
 async function refusal(address) {
   try {
     const response = await fetch(address, { method: "GET", headers: { Accept: "application/json" } });
@@ -66,7 +67,7 @@ async function refusal(address) {
       await response.body.cancel();
       return null;
     }
-    return (await response.json()).error;
+    return await response.json();
   } catch {
     return null;
   }

@@ -1,0 +1,1 @@
+"""What `weathervane check` looks at, a module a subject."""
