@@ -16,6 +16,7 @@ from models.metrics import Bools, Floats, Ints
 from models.prediction import Prediction
 from models.predictor import Predictor
 from models.prepare import Item, Prepared, Preparer
+from models.preprocess.cleaning import Clean, plain
 from models.tasks import Task, TaskReport, measure, report
 
 CHUNK = 512  # rows prepared at a time
@@ -97,14 +98,17 @@ def evaluate(
 
 
 def labelled(
-    data: Path, split: str, corpora: Sequence[str] | None = None
+    data: Path, split: str, corpora: Sequence[str] | None = None, clean: Clean = plain
 ) -> Iterator[tuple[str, Rows, list[str | None]]]:
-    """Name, rows and languages of each corpus that annotates emotions or polarity."""
+    """Name, rows and languages of each corpus that annotates emotions or polarity.
+
+    Pictures and sounds go through `clean`.
+    """
     folders = (path.name for path in data.iterdir() if path.is_dir()) if data.is_dir() else ()
     for name in sorted(folders):
         if (corpora is not None and name not in corpora) or not has_split(data, name, split):
             continue
-        rows = read_split(data, name, split)
+        rows = read_split(data, name, split, clean)
         if not np.isnan(rows.emotions).all() or (rows.polarity_weight == 1.0).any():
             yield name, rows, read_languages(data, name, split) or [None] * len(rows)
 

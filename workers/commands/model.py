@@ -101,8 +101,9 @@ def train(
     Example: weathervane train --recipe recipes/fused-joint.toml --data data --out .runs/first
     """
     from models.training import train as run_training
+    from workers.clean import clean
 
-    run_training(recipe, data, out, resume, device=load_settings().device)
+    run_training(recipe, data, out, resume, device=load_settings().device, clean=clean)
 
 
 def compare(
