@@ -185,12 +185,19 @@ def is_single_label(emotions: npt.NDArray[np.floating]) -> bool:
 def predict_rows(
     rows: Rows, predictor: Predictor, preparer: Preparer, done: Done = lambda rows: None
 ) -> list[Prediction | ItemError]:
-    """One answer a row, in order. `done` is told the rows of each chunk."""
+    """One answer a row, in order. `done` is told the rows of each chunk.
+
+    A row that has nothing, or of which the cleaner left nothing, is an ItemError.
+    """
+    nothing = ItemError("there is nothing to read")
     answers: list[Prediction | ItemError] = []
     for start in range(0, len(rows), CHUNK):
         part = range(start, min(start + CHUNK, len(rows)))
         items = [Item(rows.texts[i], rows.images[i], rows.audios[i]) for i in part]
-        prepared = preparer.prepare(items)
+        prepared = [
+            nothing if item == Item() else one
+            for item, one in zip(items, preparer.prepare(items), strict=True)
+        ]
         readable = [item for item in prepared if isinstance(item, Prepared)]
         scored = iter(predictor.predict(readable))
         answers += [item if isinstance(item, ItemError) else next(scored) for item in prepared]

@@ -121,6 +121,8 @@ def study(
         for rival, said in zip(reports[1:], answers[1:], strict=True)
         for name in said
     ]
+    # Of a corpus that one of two cannot read at all nothing can be said.
+    comparisons = [one for one in comparisons if one.scored_by in one.scores]
     return Study(split, reports, comparisons)
 
 
