@@ -118,8 +118,9 @@ def test_pictures_and_sounds_are_read_as_in_the_pipeline(tmp_path: Path) -> None
         ("upright", "webp"),
         ("on white", "transparent"),
     ):
-        for name in EMOTIONS:
-            assert found[one][name] == pytest.approx(found[other][name], abs=0.05), (one, other)
+        for emotion in EMOTIONS:
+            expected = pytest.approx(found[other][emotion], abs=0.05)
+            assert found[one][emotion] == expected, (one, other)
     assert found["44100 WAV"]["modalities"] == ["audio"]
     for name in ("44100 WAV", "48000 OGG", "22050 MP3"):
         assert found[name]["joy"] == pytest.approx(found["16000 FLAC"]["joy"], abs=0.1)
