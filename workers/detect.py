@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
+import math
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -20,8 +20,8 @@ HEADER = ["timestamp", "value"]
 """Of a file that has none."""
 FOUND = ["score", "anomaly", "direction"]
 BACKWARDS = 0.1
-"""The share of steps back in time up to which a clock was put back now and then; with more of them
-the rows are not in the order of time."""
+"""The share of rows older than one before them up to which a clock was put back now and then; with
+more of them the rows are not in the order of time."""
 
 
 def detect_csv(source: Path, out: Path) -> None:
@@ -75,11 +75,13 @@ def _judged(source: Path, shape: Shape) -> Iterator[list[str]]:
 
 
 def _runs_backwards(rows: Iterable[Row]) -> bool:
-    back = steps = 0
-    for before, after in pairwise(row.moment for row in rows):
-        steps += 1
-        back += after < before
-    return back > BACKWARDS * steps
+    late = count = 0
+    newest = -math.inf
+    for row in rows:
+        count += 1
+        late += row.moment < newest
+        newest = max(newest, row.moment)
+    return late > BACKWARDS * count
 
 
 def scored(rows: Iterable[Row]) -> Iterator[list[str]]:
