@@ -24,7 +24,9 @@ def settings(redis_url: str) -> Settings:
     client = connect(settings.redis)
     client.flushdb()
     log = [scored(n, n, tracks=TRACKS) for n in range(20)]
-    Folder(client, 3_600_000, 3_600_000).fold(0, Position(), log, 20, ARRIVAL_MS)
+    folder = Folder(client, 3_600_000, 3_600_000)
+    folder.position(0)
+    assert folder.fold(0, Position(), log, 20, ARRIVAL_MS).applied
     return settings
 
 
