@@ -163,6 +163,7 @@ def place(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("voice.wav", "b.wav"):
         soundfile.write(folder / name, 0.2 * np.sin(np.arange(22_050) / 9), 22_050)
     (folder / "rules.toml").write_text((ROOT / "deploy" / "rules.toml").read_text())
+    (folder / "posts.csv").write_text("id,text\n1,so happy\n2,\n")
     rows = "".join(f"2026-01-{d:02} {h:02}:00:00,{d + h}\n" for d in range(1, 9) for h in range(24))
     (folder / "mentions.csv").write_text(f"timestamp,value\n{rows}")
     posts = [
