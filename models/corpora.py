@@ -1,21 +1,49 @@
-"""Labelled corpora as arrays: Parquet in, rows with masked labels out.
+"""Labelled corpora as arrays: files in, rows with masked labels out.
 
 The columns are `text`, `image`, `audio`, `emotions`, `polarity`, `labels`, `group`; any of them
-may be missing. A null in `emotions` means that the corpus does not annotate it: NaN here.
+may be missing. A null in `emotions` means that the corpus does not annotate it: NaN here. What else
+they may hold stands in `models/columns.py`.
 """
 
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 
-from models.errors import ModelError
+from models.columns import (
+    WrongValue,
+    emotions_of,
+    id_of,
+    labels_of,
+    media_of,
+    polarity_of,
+    text_of,
+)
+from models.errors import DataError
 from models.labels import EMOTIONS, POLARITIES
+from models.preprocess.cleaning import Clean, Kind, Part, Spoilt, plain
+from models.row_files import SUFFIXES, Row, open_rows
+
+__all__ = [
+    "COLUMNS",
+    "DataError",
+    "Rows",
+    "derived",
+    "derived_polarity",
+    "has_split",
+    "join",
+    "majority",
+    "read_languages",
+    "read_split",
+    "read_texts",
+    "split_file",
+    "unescape",
+]
 
 Floats = npt.NDArray[np.float32]
 COLUMNS = ("id", "lang", "text", "image", "audio", "emotions", "polarity", "labels", "group")
@@ -23,10 +51,26 @@ NEGATIVE = [EMOTIONS.index(name) for name in ("anger", "disgust", "fear", "sadne
 JOY, NEUTRAL = EMOTIONS.index("joy"), EMOTIONS.index("neutral")
 DERIVED_WEIGHT = 0.4  # of a polarity that follows from the emotions
 ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+Value = TypeVar("Value")
+log = logging.getLogger(__name__)
 
 
-class DataError(ModelError):
-    """A corpus is not where it should be."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The rows of a split by our names of the columns, and where they lie."""
+
+    place: Path
+    rows: list[Row]
+
+    def column(self, name: str, read: Callable[[Any], Value]) -> list[Value]:
+        """The values of a column. Raises DataError, naming the row of one that is wrong."""
+        values = []
+        for number, row in enumerate(self.rows, 1):
+            try:
+                values.append(read(row.get(name)))
+            except WrongValue as error:
+                raise DataError(f"{self.place}, column {name}, row {number}: {error}") from error
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +114,29 @@ class Rows:
         )
 
 
-def read_split(data: Path, name: str, split: str) -> Rows:
-    """Read `<data>/<name>/<split>.parquet`, or a folder of Hugging Face `datasets`.
+def read_split(data: Path, name: str, split: str, clean: Clean | None = plain) -> Rows:
+    """Read `<data>/<name>/<split>.parquet`, or .csv or .jsonl, or a folder of `datasets`.
 
-    Raises DataError where there is neither, or it cannot be read.
+    Pictures and sounds go through `clean`; what it cannot read is left out with a warning, and all
+    of them are without it. Raises DataError where there is nothing, or it cannot be read.
     """
-    records = _records(data / name, split)
-    emotions = np.array([_emotions(row) for row in records], np.float32).reshape(-1, 7)
-    annotated = np.array([_polarity(row) for row in records], np.float32).reshape(-1, 3)
+    found = _find(data / name, split)
+    emotions = np.array(_annotated(found), np.float32).reshape(-1, 7)
+    named = found.column("polarity", polarity_of)
+    annotated = np.array([_polarity(word) for word in named], np.float32).reshape(-1, 3)
     given = ~np.isnan(annotated[:, 0])
     polarity = np.where(given[:, None], annotated, derived_polarity(emotions))
     return Rows(
-        [unescape(row["text"]) if row.get("text") else None for row in records],
-        [row["image"]["bytes"] if row.get("image") else None for row in records],
-        [row["audio"]["bytes"] if row.get("audio") else None for row in records],
+        _texts(found),
+        _media(found, "image", clean),
+        _media(found, "audio", clean),
         emotions,
         polarity,
         np.where(given, 1.0, DERIVED_WEIGHT).astype(np.float32),
-        np.ones(len(records), np.float32),
-        np.array([name] * len(records)),
-        [row.get("group") for row in records],
-        [tuple(row.get("labels") or ()) for row in records],
+        np.ones(len(found.rows), np.float32),
+        np.array([name] * len(found.rows), dtype=np.str_),
+        found.column("group", id_of),
+        found.column("labels", labels_of),
     )
 
 
@@ -98,41 +144,76 @@ def has_split(data: Path, name: str, split: str) -> bool:
     """Whether `read_split` would find something. Raises DataError where files are damaged."""
     from models.dataset_folders import holds  # which needs this module
 
-    return (data / name / f"{split}.parquet").is_file() or holds(data / name, split)
+    return split_file(data / name, split) is not None or holds(data / name, split)
 
 
 def read_texts(data: Path, name: str, split: str) -> list[str | None]:
     """The texts of a split, as `read_split` gives them, without reading pictures and sounds."""
-    path = data / name / f"{split}.parquet"
-    if not path.is_file():
-        return read_split(data, name, split).texts
-    return [unescape(text) if text else None for text in _column(path, "text") or ()]
+    path = split_file(data / name, split)
+    if path is None:
+        return read_split(data, name, split, None).texts
+    return _texts(Found(path, open_rows(path, ("text",)).rows()))
 
 
 def read_languages(data: Path, name: str, split: str) -> list[str | None] | None:
     """The language of each row; None where the corpus does not say."""
-    return _column(data / name / f"{split}.parquet", "lang")
-
-
-def _column(path: Path, column: str) -> list[str | None] | None:
-    if not path.is_file() or column not in pq.read_schema(path).names:
+    path = split_file(data / name, split)
+    if path is None:
         return None
-    values: list[str | None] = pq.read_table(path, columns=[column])[column].to_pylist()
-    return values
+    file = open_rows(path, ("lang",))
+    return Found(path, file.rows()).column("lang", text_of) if file.columns else None
 
 
-def _records(folder: Path, split: str) -> list[dict[str, Any]]:
-    from models.dataset_folders import read_records  # which needs this module
+def split_file(folder: Path, split: str) -> Path | None:
+    """The file of a split, where it is one file."""
+    paths = (folder / f"{split}{suffix}" for suffix in SUFFIXES)
+    return next((path for path in paths if path.is_file()), None)
 
-    path = folder / f"{split}.parquet"
-    if path.is_file():
-        columns = [column for column in COLUMNS if column in pq.read_schema(path).names]
-        found: list[dict[str, Any]] = pq.read_table(path, columns=columns).to_pylist()
+
+def _find(folder: Path, split: str) -> Found:
+    from models.dataset_folders import LABELS, labelled, read_records  # which need this module
+
+    path = split_file(folder, split)
+    if path is None:
+        found = read_records(folder, split)
+        if found is None:
+            raise DataError(
+                f"{folder / split}.parquet is missing: the data folder holds one folder a corpus"
+            )
         return found
-    other = read_records(folder, split)
-    if other is None:
-        raise DataError(f"{path} is missing: the data folder holds one folder a corpus")
-    return other
+    file = open_rows(path, COLUMNS)
+    if "emotions" not in file.columns:
+        file = open_rows(path, (*COLUMNS, *EMOTIONS))
+    if {"emotions", "polarity", *EMOTIONS} & set(file.columns):
+        return Found(path, file.rows())
+    file = open_rows(path, (*COLUMNS, *LABELS))
+    return Found(path, labelled(file.rows(), file.columns, {}))
+
+
+def _texts(found: Found) -> list[str | None]:
+    return [unescape(text) if text else None for text in found.column("text", text_of)]
+
+
+def _media(found: Found, kind: Kind, clean: Clean | None) -> list[bytes | None]:
+    """The clean files, None for none and for one that cannot be read."""
+    given = found.column(kind, media_of)
+    places = [place for place, data in enumerate(given) if data is not None]
+    cleaned: list[bytes | None] = [None] * len(given)
+    if clean is None or not places:
+        return cleaned
+    answers = clean([Part(kind, data) for data in given if data is not None])
+    spoilt: list[str] = []
+    for place, answer in zip(places, answers, strict=True):
+        if isinstance(answer, Spoilt):
+            spoilt.append(f"row {place + 1}: {answer.reason}")
+        else:
+            cleaned[place] = answer.data
+    if spoilt:
+        log.warning(
+            "%s, column %s: %d of %d cannot be read and are left out (%s)",
+            *(found.place, kind, len(spoilt), len(places), spoilt[0]),
+        )
+    return cleaned
 
 
 def derived(rows: Rows, names: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -180,21 +261,34 @@ def majority(emotions: Floats) -> Floats:
     return shares
 
 
-def _emotions(row: dict[str, Any]) -> list[float]:
-    struct = row.get("emotions")
-    if struct is not None:
-        return [float("nan") if struct[name] is None else struct[name] for name in EMOTIONS]
+def _annotated(found: Found) -> list[list[float]]:
+    """The emotions of each row: of one column, else of a column each."""
+    if any("emotions" in row for row in found.rows[:1]):
+        given = found.column("emotions", emotions_of)
+    else:
+        apart = [{name: row.get(name) for name in EMOTIONS} for row in found.rows]
+        rows: list[Row] = [
+            {"emotions": row} if any(v is not None for v in row.values()) else {} for row in apart
+        ]
+        given = Found(found.place, rows).column("emotions", emotions_of)
+    labels = found.column("labels", labels_of)
+    return [_emotions(*row) for row in zip(given, labels, strict=True)]
+
+
+def _emotions(given: list[float] | None, labels: tuple[str, ...]) -> list[float]:
+    if given is not None:
+        return given
     # CPED names anger and sadness in `labels` alone; it gives one label a row.
-    named = [label for label in row.get("labels") or () if label in EMOTIONS]
+    named = [label for label in labels if label in EMOTIONS]
     if len(named) == 1:
         return [float(name == named[0]) for name in EMOTIONS]
     return [float("nan")] * len(EMOTIONS)
 
 
-def _polarity(row: dict[str, Any]) -> list[float]:
-    if row.get("polarity") is None:
+def _polarity(word: str | None) -> list[float]:
+    if word is None:
         return [float("nan")] * len(POLARITIES)
-    return [float(name == row["polarity"]) for name in POLARITIES]
+    return [float(name == word) for name in POLARITIES]
 
 
 def unescape(text: str) -> str:

@@ -7,7 +7,6 @@ hub layout:   `data/train-00000-of-00001.parquet`, `data/validation-…`
 Columns are taken by the names that are usual there; class names come from the features.
 """
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,14 +14,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import soundfile
 
-from models.corpora import DataError
+from models.columns import meaning
+from models.corpora import Found
+from models.errors import DataError
 from models.labels import EMOTIONS, POLARITIES
-from models.preprocess.audio import RATE, UnreadableAudioError
-from models.preprocess.sound_files import read_sound
+from models.row_files import Row, check_types, to_rows
 
-Record = dict[str, Any]
 SPLITS = {"train": ("train",), "dev": ("dev", "validation", "valid", "val"), "test": ("test",)}
 COLUMNS = {
     "text": ("text", "sentence", "content", "tweet"),
@@ -30,33 +28,38 @@ COLUMNS = {
     "audio": ("audio", "speech", "sound"),
     "label": ("label", "labels", "emotion", "sentiment"),
 }
-MEANS = {
-    "happy": "joy",
-    "happiness": "joy",
-    "sad": "sadness",
-    "angry": "anger",
-    "fearful": "fear",
-    "scared": "fear",
-    "surprised": "surprise",
-    "disgusted": "disgust",
-    "pos": "positive",
-    "neg": "negative",
-}
+LABELS = tuple(name for names in COLUMNS.values() for name in names)
 
 
-def read_records(folder: Path, split: str) -> list[Record] | None:
+def read_records(folder: Path, split: str) -> Found | None:
     """The rows of a split in the columns of `models/corpora.py`; None where there is no such split.
 
-    Raises DataError where files are damaged, or media are not embedded or cannot be read.
+    Raises DataError where files are damaged or columns are not of a type that we read.
     """
     names = SPLITS.get(split, (split,))
     tables = _saved(folder, names) or _parquet(folder, names)
     if tables is None:
         return None
     table, features, place = tables
-    if {"emotions", "polarity"} & set(table.column_names):
-        return [_with_media(row, place) for row in table.to_pylist()]
-    return [_record(row, features, place) for row in table.to_pylist()]
+    columns = table.column_names
+    if {"emotions", "polarity"} & set(columns):
+        check_types(place, table.schema, {name: name for name in columns})
+        return Found(place, to_rows(table))
+    return Found(place, labelled(to_rows(table), columns, features))
+
+
+def labelled(rows: Sequence[Row], columns: Sequence[str], features: Mapping[str, Any]) -> list[Row]:
+    """Rows in our columns: their classes become emotions or a polarity where their names do.
+
+    `features` by column, as `datasets` notes them; without, the names are those in the rows.
+    """
+    ours = {kind: _column(columns, kind) for kind in COLUMNS}
+    label = ours["label"]
+    given = [_several(row.get(label)) if label else [] for row in rows]
+    names = _class_names(features.get(label) or {}) if label else []
+    told = [[_name(value, names) for value in values] for values in given]
+    known = {meaning(name) for name in names or [name for several in told for name in several]}
+    return [_record(row, labels, ours, known) for row, labels in zip(rows, told, strict=True)]
 
 
 def holds(folder: Path, split: str) -> bool:
@@ -68,10 +71,10 @@ def holds(folder: Path, split: str) -> bool:
     return _saved_in(folder, names) is not None or bool(_parquet_files(folder, names))
 
 
-Found = tuple[pa.Table, dict[str, Any], Path]  # rows, features by column, where they lie
+Tables = tuple[pa.Table, dict[str, Any], Path]  # rows, features by column, where they lie
 
 
-def _saved(folder: Path, names: Sequence[str]) -> Found | None:
+def _saved(folder: Path, names: Sequence[str]) -> Tables | None:
     """What `save_to_disk` wrote, of one split or of several."""
     place = _saved_in(folder, names)
     if place is None:
@@ -90,7 +93,7 @@ def _saved_in(folder: Path, names: Sequence[str]) -> Path | None:
     return folder if alone else None
 
 
-def _parquet(folder: Path, names: Sequence[str]) -> Found | None:
+def _parquet(folder: Path, names: Sequence[str]) -> Tables | None:
     files = _parquet_files(folder, names)
     if not files:
         return None
@@ -127,16 +130,9 @@ def _json(file: Path) -> dict[str, Any]:
     return found
 
 
-def _record(row: Record, features: Mapping[str, Any], place: Path) -> Record:
-    """A row in our columns: its classes become emotions or a polarity where their names do."""
-    column = _column(row, "label")
-    names = _class_names(features.get(column) or {}) if column else []
-    given = row.get(column) if column else None
-    several = [] if given is None else given if isinstance(given, list) else [given]
-    labels = [names[v] if isinstance(v, int) and v < len(names) else str(v) for v in several]
-    means = [_meaning(label) for label in labels]
-    known = {_meaning(name) for name in names or labels}
-    found: Record = {"id": row.get("id"), "group": row.get("group"), "labels": labels}
+def _record(row: Row, labels: list[str], ours: Mapping[str, str | None], known: set[str]) -> Row:
+    means = [meaning(label) for label in labels]
+    found: Row = {"id": row.get("id"), "group": row.get("group"), "labels": labels}
     if {"positive", "negative"} & known:
         found["emotions"] = dict.fromkeys(EMOTIONS)  # "neutral" is a polarity here
         found["polarity"] = next((name for name in means if name in POLARITIES), None)
@@ -145,13 +141,23 @@ def _record(row: Record, features: Mapping[str, Any], place: Path) -> Record:
             name: float(name in means) if name in annotated else None for name in EMOTIONS
         }
     for kind in ("text", "image", "audio"):
-        source = _column(row, kind)
-        found[kind] = row[source] if source else None
-    return _with_media(found, place)
+        source = ours[kind]
+        found[kind] = row.get(source) if source else None
+    return found
 
 
-def _column(row: Record, kind: str) -> str | None:
-    return next((name for name in COLUMNS[kind] if name in row), None)
+def _several(value: Any) -> list[Any]:
+    if value is None or value == "":
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _name(value: Any, names: Sequence[str]) -> str:
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else str(value)
+
+
+def _column(columns: Sequence[str], kind: str) -> str | None:
+    return next((name for name in COLUMNS[kind] if name in columns), None)
 
 
 def _class_names(feature: Any) -> list[str]:
@@ -161,32 +167,3 @@ def _class_names(feature: Any) -> list[str]:
     if not isinstance(feature, dict):
         return []
     return list(feature.get("names") or _class_names(feature.get("feature")))
-
-
-def _meaning(name: str) -> str:
-    lowered = name.strip().lower()
-    return MEANS.get(lowered, lowered)
-
-
-def _with_media(row: Record, place: Path) -> Record:
-    for kind in ("image", "audio"):
-        media = row.get(kind)
-        if media is None:
-            continue
-        if not isinstance(media, dict) or media.get("bytes") is None:
-            raise DataError(
-                f"{place} names {kind} files instead of holding them: save the set with its media"
-            )
-        if kind == "audio":
-            row[kind] = {"bytes": _at_our_rate(media["bytes"], place)}
-    return row
-
-
-def _at_our_rate(data: bytes, place: Path) -> bytes:
-    """As it is where it has 16 kHz, else resampled."""
-    try:
-        if soundfile.info(io.BytesIO(data)).samplerate == RATE:
-            return data
-        return read_sound(io.BytesIO(data), str(place))
-    except (soundfile.SoundFileError, UnreadableAudioError) as error:
-        raise DataError(f"{place}: a sound cannot be decoded: {error}") from error

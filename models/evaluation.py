@@ -16,6 +16,7 @@ from models.metrics import Bools, Floats, Ints
 from models.prediction import Prediction
 from models.predictor import Predictor
 from models.prepare import Item, Prepared, Preparer
+from models.preprocess.cleaning import Clean, plain
 from models.tasks import Task, TaskReport, measure, report
 
 CHUNK = 512  # rows prepared at a time
@@ -97,14 +98,17 @@ def evaluate(
 
 
 def labelled(
-    data: Path, split: str, corpora: Sequence[str] | None = None
+    data: Path, split: str, corpora: Sequence[str] | None = None, clean: Clean = plain
 ) -> Iterator[tuple[str, Rows, list[str | None]]]:
-    """Name, rows and languages of each corpus that annotates emotions or polarity."""
+    """Name, rows and languages of each corpus that annotates emotions or polarity.
+
+    Pictures and sounds go through `clean`.
+    """
     folders = (path.name for path in data.iterdir() if path.is_dir()) if data.is_dir() else ()
     for name in sorted(folders):
         if (corpora is not None and name not in corpora) or not has_split(data, name, split):
             continue
-        rows = read_split(data, name, split)
+        rows = read_split(data, name, split, clean)
         if not np.isnan(rows.emotions).all() or (rows.polarity_weight == 1.0).any():
             yield name, rows, read_languages(data, name, split) or [None] * len(rows)
 
@@ -181,12 +185,19 @@ def is_single_label(emotions: npt.NDArray[np.floating]) -> bool:
 def predict_rows(
     rows: Rows, predictor: Predictor, preparer: Preparer, done: Done = lambda rows: None
 ) -> list[Prediction | ItemError]:
-    """One answer a row, in order. `done` is told the rows of each chunk."""
+    """One answer a row, in order. `done` is told the rows of each chunk.
+
+    A row that has nothing, or of which the cleaner left nothing, is an ItemError.
+    """
+    nothing = ItemError("there is nothing to read")
     answers: list[Prediction | ItemError] = []
     for start in range(0, len(rows), CHUNK):
         part = range(start, min(start + CHUNK, len(rows)))
         items = [Item(rows.texts[i], rows.images[i], rows.audios[i]) for i in part]
-        prepared = preparer.prepare(items)
+        prepared = [
+            nothing if item == Item() else one
+            for item, one in zip(items, preparer.prepare(items), strict=True)
+        ]
         readable = [item for item in prepared if isinstance(item, Prepared)]
         scored = iter(predictor.predict(readable))
         answers += [item if isinstance(item, ItemError) else next(scored) for item in prepared]

@@ -1,22 +1,29 @@
-"""Scoring a Parquet file: one row out for each row in, in the same order."""
+"""Scoring a file of rows: one row out for each row in, in the same order."""
 
+import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from models.columns import WrongValue, id_of, media_of, text_of
 from models.corpora import DataError, unescape
 from models.errors import ItemError
 from models.labels import EMOTIONS, POLARITIES
 from models.prediction import Prediction
 from models.predictor import Predictor
 from models.prepare import Item, Prepared, Preparer
+from models.preprocess.cleaning import Clean, Kind, Part, Spoilt, plain
+from models.row_files import Row, RowFile, open_rows
 
 CHUNK = 512  # rows held at a time
-COLUMNS = ("id", "text", "image", "audio")
+MEDIA_CHUNK = 64  # where they may have pictures and sounds of 10 MB each
+MEDIA: tuple[Kind, ...] = ("image", "audio")
+COLUMNS = ("id", "text", *MEDIA)
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -25,8 +32,51 @@ SCHEMA = pa.schema(
         ("dominant", pa.string()),
         ("labels", pa.list_(pa.string())),
         ("abstained", pa.bool_()),
+        ("modalities", pa.list_(pa.string())),
+        ("truncated", pa.bool_()),
+        ("confidence", pa.float32()),
+        ("sentiment", pa.float32()),
+        ("conflict", pa.float32()),
+        ("error", pa.string()),
     ]
 )
+UNREAD: Row = {
+    **dict.fromkeys(EMOTIONS, 0.0),
+    **{f"polarity_{name}": float(name == "neutral") for name in POLARITIES},
+    "dominant": None,
+    "labels": [],
+    "abstained": True,
+    "modalities": [],
+    "truncated": False,
+    "confidence": 0.0,
+    "sentiment": 0.0,
+    "conflict": 0.0,
+}
+"""What is said of a row of which nothing could be read: nothing."""
+
+
+@dataclass(slots=True)
+class Given:
+    """One row on its way: what it has, and what of it could not be read, by part."""
+
+    row_id: str | None
+    text: str | None = None
+    media: dict[Kind, bytes] = field(default_factory=dict)
+    cut: bool = False
+    wrong: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def item(self) -> Item:
+        """What the model is asked about."""
+        return Item(self.text, self.media.get("image"), self.media.get("audio"))
+
+
+def open_source(source: Path) -> RowFile:
+    """A file of `id` and whichever of `text`, `image` and `audio` it has. Raises DataError."""
+    file = open_rows(source, COLUMNS)
+    if "id" not in file.columns:
+        raise DataError(f"{source} has no column id; it has {', '.join(file.names) or 'none'}")
+    return file
 
 
 def score_parquet(
@@ -35,27 +85,32 @@ def score_parquet(
     out: Path,
     device: str = "auto",
     progress: Callable[[int], None] = lambda done: None,
+    *,
+    clean: Clean = plain,
 ) -> int:
-    """Score every row of `source` by whichever of text, image and audio it has; the unreadable.
+    """Score every row of `source` into `out` by whichever of text, image and audio it has.
 
-    A row of which something cannot be read is scored by nothing: the model's prior, abstained.
-    Those are what is counted and returned. `progress` is told the rows done so far. `out` is
-    complete or untouched.
+    Pictures and sounds go through `clean`. A part that cannot be read is named in the row's
+    `error`, and the row is scored by what is left; such rows are counted and returned. `source` is
+    Parquet, CSV or JSON Lines; `out` is Parquet, complete or untouched. `progress` is told the rows
+    done so far.
 
     Raises:
-        DataError: `source` is no Parquet file, or has no `id`; `out` cannot be written.
+        DataError: `source` cannot be read, has no `id` or a column of another kind; `out` cannot be
+            written.
         ReleaseError: the release cannot be trusted or read.
     """
-    file, columns = _open(source)
-    model = Preparer.load(release), Predictor.load(release, device)
+    file = open_source(source)
+    scorer = _Scorer(Preparer.load(release), Predictor.load(release, device), clean)
     partial = out.with_name(f".{out.name}.partial")
-    unreadable = done = 0
+    spoilt = done = 0
+    size = MEDIA_CHUNK if set(MEDIA) & set(file.columns) else CHUNK
     try:
         with pq.ParquetWriter(partial, SCHEMA) as writer:
-            for chunk in _chunks(file, columns, source):
-                scored, failed = _scored(chunk, *model)
-                writer.write_batch(scored)
-                unreadable += failed
+            for chunk in file.chunks(size):
+                scored = scorer.score(chunk)
+                writer.write_batch(pa.RecordBatch.from_pylist(scored, schema=SCHEMA))
+                spoilt += sum(row["error"] is not None for row in scored)
                 done += len(chunk)
                 progress(done)
         partial.replace(out)
@@ -64,71 +119,99 @@ def score_parquet(
         raise DataError(f"{out} cannot be written: {why}") from error
     finally:
         partial.unlink(missing_ok=True)
-    return unreadable
+    return spoilt
 
 
-def _open(source: Path) -> tuple[pq.ParquetFile, list[str]]:
-    try:
-        file = pq.ParquetFile(source)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{source} cannot be read as Parquet: {error}") from error
-    columns = [name for name in COLUMNS if name in file.schema_arrow.names]
-    if "id" not in columns:
-        raise DataError(f"{source} has no column id; it has {', '.join(file.schema_arrow.names)}")
-    return file, columns
+@dataclass(frozen=True, slots=True)
+class _Scorer:
+    preparer: Preparer
+    predictor: Predictor
+    clean: Clean
+
+    def score(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows of the result."""
+        given = [_given(row) for row in rows]
+        self._clean(given)
+        prepared = self._prepare(given)
+        answers = iter(self.predictor.predict([item for item in prepared if item is not None]))
+        return [
+            _row(one, item, None if item is None else next(answers))
+            for one, item in zip(given, prepared, strict=True)
+        ]
+
+    def _clean(self, given: Sequence[Given]) -> None:
+        parts = [(one, Part(*part)) for one in given for part in one.media.items()]
+        if not parts:
+            return
+        answers = self.clean([part for _, part in parts])
+        for (one, part), answer in zip(parts, answers, strict=True):
+            if isinstance(answer, Spoilt):
+                one.wrong[part.kind] = answer.reason
+                del one.media[part.kind]
+            else:
+                one.media[part.kind] = answer.data
+                one.cut |= answer.cut
+
+    def _prepare(self, given: Sequence[Given]) -> list[Prepared | None]:
+        """None for a row of which nothing is left."""
+        prepared = self.preparer.prepare([one.item for one in given])
+        return [
+            self._by_parts(one) if isinstance(item, ItemError) else item
+            for one, item in zip(given, prepared, strict=True)
+        ]
+
+    def _by_parts(self, one: Given) -> Prepared | None:
+        """The row without those of its parts that cannot be read."""
+        for kind in list(one.media):
+            alone = dataclasses.replace(one, text=None, media={kind: one.media[kind]})
+            [found] = self.preparer.prepare([alone.item])
+            if isinstance(found, ItemError):
+                one.wrong[kind] = found.reason
+                del one.media[kind]
+        [left] = self.preparer.prepare([one.item])
+        if isinstance(left, ItemError):
+            one.wrong["text"] = left.reason
+            return None
+        return left
 
 
-def _chunks(file: pq.ParquetFile, columns: list[str], source: Path) -> Iterator[pa.RecordBatch]:
-    """The rows, some at a time. Raises DataError where the file is damaged further on."""
-    try:
-        yield from file.iter_batches(CHUNK, columns=columns)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{source} cannot be read to its end: {error}") from error
+def _given(row: Row) -> Given:
+    given = Given(None)
+    for name, read in _READ.items():
+        try:
+            value = read(row.get(name))
+        except WrongValue as error:
+            given.wrong[name] = str(error)
+            continue
+        if name == "id":
+            given.row_id = value
+        elif name == "text":
+            given.text = unescape(value) if value else None
+        elif value is not None:
+            given.media[name] = value  # type: ignore[index]
+    return given
 
 
-def _scored(
-    chunk: pa.RecordBatch, preparer: Preparer, predictor: Predictor
-) -> tuple[pa.RecordBatch, int]:
-    """The rows of the result, and how many of them could not be read."""
-    rows = chunk.to_pylist()
-    answers, failed = _score([_item(row) for row in rows], preparer, predictor)
-    table = [_row(row["id"], answer) for row, answer in zip(rows, answers, strict=True)]
-    return pa.RecordBatch.from_pylist(table, schema=SCHEMA), failed
+_READ: dict[str, Callable[[Any], Any]] = {
+    "id": id_of,
+    "text": text_of,
+    "image": media_of,
+    "audio": media_of,
+}
 
 
-def _item(row: dict[str, Any]) -> Item:
-    text = row.get("text")
-    return Item(
-        unescape(text) if text else None, _bytes(row.get("image")), _bytes(row.get("audio"))
-    )
+def _row(given: Given, item: Prepared | None, answer: Prediction | ItemError | None) -> Row:
+    said = UNREAD
+    if isinstance(answer, ItemError):
+        given.wrong["model"] = answer.reason
+    elif answer is not None and item is not None and answer.modalities:
+        said = _said(answer, item.truncated or given.cut)
+    error = "; ".join(f"{name}: {reason}" for name, reason in given.wrong.items()) or None
+    return {"id": given.row_id, **said, "error": error}
 
 
-def _bytes(value: dict[str, Any] | bytes | None) -> bytes | None:
-    """The file in a column: bytes, or the struct `{bytes, path}` of Hugging Face `datasets`."""
-    return value.get("bytes") if isinstance(value, dict) else value
-
-
-def _score(
-    items: list[Item], preparer: Preparer, predictor: Predictor
-) -> tuple[list[Prediction], int]:
-    prepared = preparer.prepare(items)
-    ready = [Prepared() if isinstance(item, ItemError) else item for item in prepared]
-    answers = predictor.predict(ready)
-    failed = [
-        index
-        for index, (item, answer) in enumerate(zip(prepared, answers, strict=True))
-        if isinstance(item, ItemError) or isinstance(answer, ItemError)
-    ]
-    [prior] = predictor.predict([Prepared()])
-    if isinstance(prior, ItemError):
-        raise DataError(f"the model scores nothing: {prior.reason}")
-    kept = [prior if isinstance(answer, ItemError) else answer for answer in answers]
-    return kept, len(failed)
-
-
-def _row(row_id: str, answer: Prediction) -> dict[str, Any]:
+def _said(answer: Prediction, truncated: bool) -> Row:
     return {
-        "id": row_id,
         **dict(zip(EMOTIONS, answer.emotions.tolist(), strict=True)),
         **{
             f"polarity_{name}": value
@@ -137,4 +220,9 @@ def _row(row_id: str, answer: Prediction) -> dict[str, Any]:
         "dominant": answer.dominant,
         "labels": list(answer.labels),
         "abstained": answer.abstained,
+        "modalities": list(answer.modalities),
+        "truncated": truncated,
+        "confidence": answer.confidence,
+        "sentiment": answer.sentiment,
+        "conflict": answer.conflict,
     }

@@ -12,6 +12,7 @@ from models.compare.run import Places, Row, read_rows
 from models.registry import find_release
 from models.training.progress import reporter
 from pipeline.settings import Settings
+from workers.clean import clean
 
 
 def print_comparison(
@@ -38,7 +39,7 @@ def print_comparison(
         if page is not None:
             write_page(page, markdown(plan, rows, old))
 
-    places = Places(data, out, find_release(settings.release))
+    places = Places(data, out, find_release(settings.release), clean)
     plan = read_compare_recipe(recipe)
     if not finished:
         with reporter() as report:

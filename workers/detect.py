@@ -4,47 +4,49 @@ from __future__ import annotations
 
 import csv
 import math
+import shutil
+import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 
 from pipeline.errors import WeathervaneError
 from pipeline.spikes import Detector
+from workers.series_file import Row, Shape, read_rows, read_shape
 
 HEADER = ["timestamp", "value"]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row: its texts as they stand in the file, and what they mean."""
-
-    texts: list[str]
-    hour: int
-    """Hour of the week, 0 = Monday 00:00, on the clock that the file uses."""
-    value: float
+"""Of a file that has none."""
+FOUND = ["score", "anomaly", "direction"]
+BACKWARDS = 0.1
+"""The share of rows older than one before them up to which a clock was put back now and then; with
+more of them the rows are not in the order of time."""
 
 
 def detect_csv(source: Path, out: Path) -> None:
-    """Write the rows of `source` (`timestamp,value`) to `out` with `score` and `anomaly`.
+    """Write the rows of `source` to `out` with `score`, `anomaly` and `direction`.
 
-    Row n is judged by rows up to n, in the order of the file; memory does not grow with it. `out`
-    is complete or untouched.
+    Row n is judged by rows up to n, in the order of the file, and memory does not grow with it;
+    where time runs backwards there, the rows are judged in the order of time and stay where they
+    stand. A row without a value is not judged. `out` is complete or untouched.
 
     Raises:
         WeathervaneError: naming the line of a row that cannot be read, or the file.
     """
+    if out.is_dir():
+        raise WeathervaneError(f"{out} is a folder; name the file to write")
+    if source.exists() and not source.is_file() and not source.is_dir():
+        _detect_pipe(source, out)
+        return
     partial = out.with_name(f".{out.name}.partial")
     try:
-        with (
-            source.open(newline="", encoding="utf-8-sig") as lines,
-            partial.open("w", newline="", encoding="utf-8") as results,
-        ):
-            writer = csv.writer(results, lineterminator="\n")
-            writer.writerow([*HEADER, "score", "anomaly"])
-            writer.writerows(scored(read_rows(lines, source)))
+        shape = read_shape(source)
+        rows = _judged(source, shape)
+        with partial.open("w", newline="", encoding="utf-8") as results:
+            writer = csv.writer(results, delimiter=shape.mark, lineterminator="\n")
+            writer.writerow([*(shape.header or HEADER), *FOUND])
+            writer.writerows(rows)
         partial.replace(out)
     except OSError as error:
         raise WeathervaneError(f"{error.filename}: {error.strerror}") from error
@@ -54,42 +56,47 @@ def detect_csv(source: Path, out: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+def _detect_pipe(source: Path, out: Path) -> None:
+    """What can be read once only is kept in a file first: it is read three times."""
+    with source.open("rb") as raw, NamedTemporaryFile(suffix=".csv") as kept:
+        shutil.copyfileobj(raw, kept)
+        kept.flush()
+        detect_csv(Path(kept.name), out)
+
+
+def _judged(source: Path, shape: Shape) -> Iterator[list[str]]:
+    if not _runs_backwards(read_rows(source, shape)):
+        return scored(read_rows(source, shape))
+    print(f"{source} is not in the order of time: judged in that order", file=sys.stderr)
+    rows = list(read_rows(source, shape))
+    order = sorted(range(len(rows)), key=lambda place: rows[place].moment)
+    found = dict(zip(order, scored(rows[place] for place in order), strict=True))
+    return (found[place] for place in range(len(rows)))
+
+
+def _runs_backwards(rows: Iterable[Row]) -> bool:
+    late = count = 0
+    newest = -math.inf
+    for row in rows:
+        count += 1
+        late += row.moment < newest
+        newest = max(newest, row.moment)
+    return late > BACKWARDS * count
+
+
 def scored(rows: Iterable[Row]) -> Iterator[list[str]]:
-    """The texts of each row with its score, 0-1, and 1 for an anomaly or 0."""
+    """The texts of each row with its score, 0-1, 1 for an anomaly or 0, and its direction."""
     detector = Detector(1)
     for row in rows:
         signals = detector.step(np.array([row.hour]), np.array([row.value]))
-        yield [*row.texts, f"{signals.score[0]:.6f}", str(int(signals.anomaly[0]))]
-
-
-def read_rows(lines: Iterable[str], source: Path) -> Iterator[Row]:
-    """Read rows under the header; blank lines are passed over."""
-    reader = csv.reader(lines)
-    try:
-        if next(reader, None) != HEADER:
-            raise WeathervaneError(f"{source} line 1: expected the header {','.join(HEADER)}")
-        for texts in reader:
-            if texts:
-                yield read_row(texts, f"{source} line {reader.line_num}")
-    except csv.Error as error:
-        raise WeathervaneError(f"{source} line {reader.line_num}: {error}") from error
-
-
-def read_row(texts: list[str], where: str) -> Row:
-    """Read one row; `where` names it in the error."""
-    if len(texts) != len(HEADER):
-        raise WeathervaneError(f"{where}: expected 2 columns, found {len(texts)}")
-    time, number = texts
-    try:
-        moment = datetime.fromisoformat(time.strip())
-    except ValueError as error:
-        raise WeathervaneError(
-            f"{where}: {time!r} is not a time; expected one like 2026-01-31 12:00:00"
-        ) from error
-    try:
-        value = float(number)
-    except ValueError as error:
-        raise WeathervaneError(f"{where}: {number!r} is not a number") from error
-    if not math.isfinite(value):
-        raise WeathervaneError(f"{where}: {number!r} is not a finite number")
-    return Row(texts, moment.weekday() * 24 + moment.hour, value)
+        if np.isnan(row.value):
+            yield [*row.texts, "", "", ""]
+            continue
+        anomaly = bool(signals.anomaly[0])
+        direction = "up" if signals.deviation[0] >= 0 else "down"
+        yield [
+            *row.texts,
+            f"{signals.score[0]:.6f}",
+            str(int(anomaly)),
+            direction if anomaly else "",
+        ]

@@ -1,4 +1,4 @@
-"""`predict` and `evaluate`: a Parquet file or folder through the model, outside the pipeline."""
+"""`predict` and `evaluate`: a file of rows or a folder through the model, outside the pipeline."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
@@ -18,30 +17,47 @@ from models.report.canvas import figure
 from models.report.page import write_report
 from models.report.study import Comparison, ModelReport, study
 from models.robustness import Robustness
-from models.scoring import score_parquet
+from models.scoring import open_source, score_parquet
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings
+from workers.clean import Cleaner, clean
 from workers.progress import Progress
 
 COLUMNS = ("accuracy", "macro_f1", "pr_auc", "calibration_error", "risk_coverage_area")
 
 
 def predict(settings: Settings, source: Path, out: Path) -> None:
-    """Score a Parquet file into another.
+    """Score a file of rows into a Parquet file.
 
     Raises:
-        SettingsError: there is no such file, or no folder to write to.
+        SettingsError: there is no such file, or no place to write to.
         ModelError: the file or the release cannot be read.
     """
-    if not source.is_file():
+    _check_places(source, out)
+    file = open_source(source)
+    if not set(file.columns) - {"id"}:
+        print(f"{source} has none of the columns text, image, audio", file=sys.stderr)
+    release = find_release(settings.release)
+    with Progress("scored", file.count) as progress, Cleaner() as cleaner:
+        spoilt = score_parquet(release, source, out, settings.device, progress.at, clean=cleaner)
+    if spoilt:
+        what = "1 row has" if spoilt == 1 else f"{spoilt:,} rows have"
+        print(
+            f"{what} something that could not be read: the column error says what", file=sys.stderr
+        )
+
+
+def _check_places(source: Path, out: Path) -> None:
+    if source.is_dir():
+        raise SettingsError(f"{source} is a folder; give a file of rows")
+    if not source.exists():
         raise SettingsError(f"there is no file {source}")
+    if out.is_dir():
+        raise SettingsError(f"{out} is a folder; name the file to write")
     if not out.absolute().parent.is_dir():
         raise SettingsError(f"there is no folder {out.absolute().parent}")
-    release = find_release(settings.release)
-    with Progress("scored", _rows(source)) as progress:
-        unreadable = score_parquet(release, source, out, settings.device, progress.at)
-    if unreadable:
-        print(f"{unreadable} rows could not be read and are marked abstained", file=sys.stderr)
+    if out.exists() and out.samefile(source):
+        raise SettingsError(f"{out} is the file that is read; name another one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +90,7 @@ def print_evaluation(settings: Settings, wanted: Evaluation, as_json: bool) -> N
             device=settings.device,
             with_robustness=wanted.robustness,
             done=progress.advance,
+            clean=clean,
         )
     written = write_report(found, wanted.out) if wanted.out is not None else []
     for path in written:
@@ -131,10 +148,3 @@ def _compared(one: Comparison) -> str:
 
 def _shown(value: Estimate | None) -> str:
     return "" if value is None else f"{value.value:.3f} ({value.low:.2f}-{value.high:.2f})"
-
-
-def _rows(source: Path) -> int | None:
-    try:
-        return int(pq.read_metadata(source).num_rows)
-    except (OSError, ValueError):
-        return None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from pipeline.clients import producer
 from pipeline.errors import SettingsError, Unreadable, WeathervaneError
@@ -15,6 +15,7 @@ from pipeline.platforms import DECODERS
 from pipeline.settings import Settings
 from pipeline.topics import MAX_RECORD_BYTES, RAW_PREFIX
 from workers.progress import Progress
+from workers.record_files import read_records
 
 _OVERHEAD = 200
 """Bytes that Kafka adds to a record and its batch, at most."""
@@ -23,26 +24,26 @@ _OVERHEAD = 200
 def send_files(
     settings: Settings, files: Sequence[Path], platform: str, rate: float | None
 ) -> None:
-    """Send every non-empty line of the files as one record; `-` is standard input.
+    """Send the records of the files (`workers.record_files`); `-` is standard input.
 
     Raises:
-        SettingsError: the platform is unknown, a file is missing, or the rate is not positive.
+        SettingsError: the platform is unknown, the rate is not positive, or a file is missing,
+            empty or holds no JSON records.
         WeathervaneError: some lines were refused; all others were sent.
     """
     if platform not in DECODERS:
         raise SettingsError(f"--platform {platform}: known are {', '.join(DECODERS)}")
     if rate is not None and rate <= 0:
         raise SettingsError("--rate: must be more than 0 records a second")
-    missing = [str(file) for file in files if str(file) != "-" and not file.is_file()]
-    if missing:
-        raise SettingsError(f"there is no file {', '.join(missing)}")
+    _check(files)
+    total = _count(files)  # which also finds what cannot be sent before anything is
     topic = f"{RAW_PREFIX}{platform}"
     refused: list[str] = []
     failures: list[BaseException] = []
     sent = 0
-    with closing(producer(settings)) as sink, Progress("sending", _count(files)) as progress:
+    with closing(producer(settings)) as sink, Progress("sending", total) as progress:
         started = time.monotonic()
-        for where, line in _lines(files):
+        for where, line in chain.from_iterable(map(read_records, files)):
             if len(line) > MAX_RECORD_BYTES - _OVERHEAD:
                 refused.append(
                     f"{where} has {len(line):,} bytes; {topic} takes at most {MAX_RECORD_BYTES:,}"
@@ -71,20 +72,19 @@ def key_of(line: bytes, platform: str) -> bytes | None:
     return post.id.encode() if post is not None else None
 
 
-def _lines(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
+def _check(files: Sequence[Path]) -> None:
     for file in files:
-        stream: Any = sys.stdin.buffer if str(file) == "-" else file.open("rb")
-        with stream:
-            for number, line in enumerate(stream, 1):
-                if line.strip():
-                    yield f"{file} line {number}", line.rstrip(b"\r\n")
+        if str(file) != "-" and not file.exists():
+            raise SettingsError(f"there is no file {file}")
+        if file.is_dir():
+            raise SettingsError(f"{file} is a folder: give its files")
 
 
 def _count(files: Sequence[Path]) -> int | None:
-    """Lines to send; None where standard input is among the files."""
-    if any(str(file) == "-" for file in files):
+    """Records to send; None where one of the files can be read once only, as pipes can."""
+    if not all(file.is_file() for file in files):
         return None
-    return sum(1 for _ in _lines(files))
+    return sum(1 for file in files for _ in read_records(file))
 
 
 def _wait_until(moment: float) -> None:

@@ -6,7 +6,7 @@ or a cell may be missing: the post lacks that modality then.
 """
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,7 @@ import numpy as np
 from models.classic.posts import Posts
 from models.corpora import DataError
 from models.labels import MODALITIES, Modality
-from models.preprocess.audio import UnreadableAudioError
-from models.preprocess.sound_files import read_sound
+from models.preprocess.cleaning import Clean, Kind, Part, Spoilt, plain
 
 FILES = {name: f"{name}_data.csv" for name in MODALITIES}
 DATA_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -37,8 +36,8 @@ class Line:
     label: str
 
 
-def read_csv_folder(folder: Path) -> Posts:
-    """The posts of a folder, in the order of the first file.
+def read_csv_folder(folder: Path, clean: Clean = plain) -> Posts:
+    """The posts of a folder, in the order of the first file; their media through `clean`.
 
     Raises DataError, naming file and line, where files, columns or media are missing, files do
     not align, or the labels of one post differ.
@@ -58,7 +57,7 @@ def read_csv_folder(folder: Path) -> Posts:
             name: {str(number): line for number, line in enumerate(lines)}
             for name, (_, lines) in tables.items()
         }
-    return _join(folder, keyed)
+    return _join(folder, keyed, clean)
 
 
 def _read(path: Path, modality: Modality) -> tuple[list[str] | None, list[Line]]:
@@ -116,7 +115,7 @@ def _check_lengths(lengths: Mapping[Path, int]) -> None:
         )
 
 
-def _join(folder: Path, keyed: Mapping[Modality, Mapping[str, Line]]) -> Posts:
+def _join(folder: Path, keyed: Mapping[Modality, Mapping[str, Line]], clean: Clean) -> Posts:
     keys = list(dict.fromkeys(key for lines in keyed.values() for key in lines))
     labels = [_label([lines[key] for lines in keyed.values() if key in lines]) for key in keys]
     classes = tuple(sorted(set(labels)))
@@ -128,8 +127,8 @@ def _join(folder: Path, keyed: Mapping[Modality, Mapping[str, Line]]) -> Posts:
     }
     return Posts(
         [line.data if line and line.data else None for line in columns["text"]],
-        [_file(folder, line, "image") for line in columns["image"]],
-        [_file(folder, line, "audio") for line in columns["audio"]],
+        _files(folder, columns["image"], "image", clean),
+        _files(folder, columns["audio"], "audio", clean),
         np.array([classes.index(label) for label in labels], np.int64),
         classes,
     )
@@ -146,15 +145,22 @@ def _label(lines: list[Line]) -> str:
     return next(iter(labels))
 
 
-def _file(folder: Path, line: Line | None, modality: Modality) -> bytes | None:
-    if line is None or not line.data:
-        return None
-    path = folder / line.data
+def _files(
+    folder: Path, lines: Sequence[Line | None], kind: Kind, clean: Clean
+) -> list[bytes | None]:
+    named = [(at, line) for at, line in enumerate(lines) if line is not None and line.data]
+    found: list[bytes | None] = [None] * len(lines)
+    if not named:
+        return found
+    answers = clean([Part(kind, _bytes(folder / line.data, line)) for _, line in named])
+    for (at, line), answer in zip(named, answers, strict=True):
+        if isinstance(answer, Spoilt):
+            raise DataError(f"{line.place}: {folder / line.data}: {answer.reason}")
+        found[at] = answer.data
+    return found
+
+
+def _bytes(path: Path, line: Line) -> bytes:
     if not path.is_file():
         raise DataError(f"{line.place}: there is no file {path}")
-    if modality == "image":
-        return path.read_bytes()
-    try:
-        return read_sound(path)
-    except UnreadableAudioError as error:
-        raise DataError(f"{line.place}: {error}") from error
+    return path.read_bytes()

@@ -18,6 +18,7 @@ from models.classic.posts import Posts
 from models.classic.suite import Result, Split, Suite
 from models.corpora import DataError
 from models.metrics import single_label
+from models.preprocess.cleaning import Clean, plain
 from models.training.progress import Report, reporter
 from models.training.recipe import RecipeError, find_start, read_toml
 
@@ -46,7 +47,13 @@ def is_textbook(recipe: Path) -> bool:
 
 
 def run_textbook(
-    recipe: Path, data: Path, out: Path, report: Report | None = None, *, resume: bool = True
+    recipe: Path,
+    data: Path,
+    out: Path,
+    report: Report | None = None,
+    *,
+    resume: bool = True,
+    clean: Clean = plain,
 ) -> Path:
     """Train all that the recipe names on the CSV files in `data`; return `out/scores.json`.
 
@@ -57,7 +64,7 @@ def run_textbook(
     if not resume and out.exists() and any(out.iterdir()):
         raise RecipeError(f"{out} already holds a run: resume it, or name another folder")
     torch.set_num_threads(plan.threads)
-    posts = read_csv_folder(data)
+    posts = read_csv_folder(data, clean)
     split = split_posts(posts, plan)
     suite_plan = _for(posts, plan.suite, recipe)
 

@@ -32,7 +32,7 @@ class LinearWords:
             from sklearn.linear_model import LogisticRegression
         except ImportError as error:
             raise ModelError(
-                "the comparison needs scikit-learn: pip install 'weathervane[train]'"
+                "the comparison needs scikit-learn: pip install scikit-learn"
             ) from error
         vectoriser = TfidfVectorizer(
             analyzer=_grams, min_df=2 if len(posts) > 200 else 1, sublinear_tf=True

@@ -11,15 +11,16 @@ from models.classic.suite import Split
 from models.compare.recipe import ComparedTask
 from models.corpora import DataError, Rows, read_split
 from models.labels import MODALITIES
+from models.preprocess.cleaning import Clean, plain
 from models.training.data import split_train
 
 
-def read_task(data: Path, task: ComparedTask, seed: int) -> Split:
+def read_task(data: Path, task: ComparedTask, seed: int, clean: Clean = plain) -> Split:
     """Read one task. A corpus's dev split is what is scored; no text of it is learnt.
 
     Raises DataError where a corpus is missing, or those of composites share too few classes.
     """
-    parts = [_corpus(data, task, index, seed) for index in range(len(task.corpus))]
+    parts = [_corpus(data, task, index, seed, clean) for index in range(len(task.corpus))]
     if not task.composites:
         return parts[0]
     sides = [[getattr(part, side) for part in parts] for side in ("learn", "held", "test")]
@@ -36,10 +37,10 @@ def read_task(data: Path, task: ComparedTask, seed: int) -> Split:
     )
 
 
-def _corpus(data: Path, task: ComparedTask, index: int, seed: int) -> Split:
+def _corpus(data: Path, task: ComparedTask, index: int, seed: int, clean: Clean) -> Split:
     corpus = task.corpus[index]
-    learn, held = split_train(data, [corpus], [corpus.name], task.held_out, seed)
-    test = read_split(data, corpus.name, "dev")
+    learn, held = split_train(data, [corpus], [corpus.name], task.held_out, seed, clean=clean)
+    test = read_split(data, corpus.name, "dev", clean)
     if 0 < task.dev_rows < len(test):
         order = np.random.default_rng(seed).permutation(len(test))
         test = test.take(np.sort(order[: task.dev_rows]))

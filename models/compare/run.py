@@ -21,6 +21,7 @@ from models.compare.posts import read_task
 from models.compare.recipe import ComparedTask, CompareRecipe, read_compare_recipe
 from models.compare.released import Released
 from models.compare.timing import Ask, milliseconds
+from models.preprocess.cleaning import Clean, plain
 from models.training.progress import Report
 from models.training.recipe import RecipeError, find_start
 
@@ -53,11 +54,13 @@ class Row(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the corpora lie, the results, and the release that is compared."""
+    """Where the corpora lie, the results, the release that is compared, and what pictures and
+    sounds go through."""
 
     data: Path
     out: Path
     release: Path
+    clean: Clean = plain
 
 
 def compare(
@@ -126,7 +129,7 @@ class _Run:
         self, plan: CompareRecipe, task: ComparedTask, places: Places, report: Report
     ) -> None:
         self.task, self.out, self.timed = task, places.out, plan.timed
-        self.split = read_task(places.data, task, plan.seed)
+        self.split = read_task(places.data, task, plan.seed, places.clean)
         self.suite = Suite(
             self.split,
             task.suite,

@@ -36,7 +36,9 @@ def export_onnx(release: Path, out: Path, only: Sequence[Modality] = ()) -> None
     try:
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise ModelError("ONNX is not installed: pip install 'weathervane[train]'") from error
+        raise ModelError(
+            "ONNX is not installed: pip install onnx onnxruntime onnxscript"
+        ) from error
     verify(release)
     config = read_config(release)
     wanted = [name for name in config.modalities if not only or name in only]

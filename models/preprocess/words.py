@@ -124,7 +124,7 @@ def _jieba() -> Any:
         import jieba
     except ImportError as error:
         raise ModelError(
-            "Chinese text needs jieba to be cut into words: pip install 'weathervane[train]'"
+            "Chinese text needs jieba to be cut into words: pip install jieba"
         ) from error
     jieba.setLogLevel("WARNING")
     return jieba

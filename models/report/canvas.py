@@ -41,7 +41,7 @@ def figure(width: float, height: float) -> "Figure":
         from matplotlib.figure import Figure
     except ImportError as error:
         raise PlotError(
-            "pictures need matplotlib, which is not installed: pip install weathervane[train]"
+            "pictures need matplotlib, which is not installed: pip install matplotlib"
         ) from error
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 

@@ -21,6 +21,7 @@ from models.evaluation import (
 )
 from models.intervals import Difference, Discordance, mcnemar, paired
 from models.metrics import Ints
+from models.preprocess.cleaning import Clean, plain
 from models.robustness import Robustness, headline, robustness
 from models.tasks import measure
 
@@ -82,14 +83,17 @@ def study(
     device: str = "auto",
     with_robustness: bool = False,
     done: Done = lambda rows: None,
+    clean: Clean = plain,
 ) -> Study:
     """Score every release on every corpus, and compare the first with the others.
+
+    Pictures and sounds of the corpora go through `clean`.
 
     Raises:
         DataError: a corpus that was asked for is not there or annotates nothing, or none is there.
         ReleaseError: a release cannot be trusted or read.
     """
-    found = [Corpus(*corpus) for corpus in labelled(data, split, corpora)]
+    found = [Corpus(*corpus) for corpus in labelled(data, split, corpora, clean)]
     missing = sorted(set(corpora or ()) - {corpus.name for corpus in found})
     if missing or not found:
         what = ", ".join(missing) if missing else "any corpus"
@@ -117,6 +121,8 @@ def study(
         for rival, said in zip(reports[1:], answers[1:], strict=True)
         for name in said
     ]
+    # Of a corpus that one of two cannot read at all nothing can be said.
+    comparisons = [one for one in comparisons if one.scored_by in one.scores]
     return Study(split, reports, comparisons)
 
 

@@ -14,6 +14,7 @@ from models.fused import FusedModel
 from models.fusion import Fusion
 from models.labels import EMOTIONS
 from models.prepare import Preparer, read_tokenizer
+from models.preprocess.cleaning import Clean, plain
 from models.release import (
     NGRAMS,
     AudioConfig,
@@ -49,7 +50,7 @@ def train_fusion(job: Job) -> Path:
     model = build(job, release)
     model.place(job.device, settled_dtype(out, job.device))
     preparer = Preparer(read_tokenizer(release), read_config(release))
-    learnt, held = fusion_rows(plan, data)
+    learnt, held = fusion_rows(plan, data, job.clean)
     kept = out / "fusion"
     learnt_features = _features(learnt, model, preparer, job.report, kept / "features.safetensors")
     held_features = _features(held, model, preparer, job.report, kept / "held-out.safetensors")
@@ -75,7 +76,7 @@ def train_fusion(job: Job) -> Path:
     )
     config = shape(plan, model.text, calibration)
     write_json(release / "config.json", config)
-    describe(release, plan, data, out)
+    describe(release, plan, data, out, job.clean)
     return release
 
 
@@ -88,7 +89,9 @@ def add_ngrams(job: Job, fusion: Fusion, held: Rows, features: Features) -> Evid
     if recipe is None:
         (release / NGRAMS).unlink(missing_ok=True)
         return None
-    learnt, _ = split_train(job.data, recipe.corpora, plan.dev, plan.held_out, plan.seed)
+    learnt, _ = split_train(
+        job.data, recipe.corpora, plan.dev, plan.held_out, plan.seed, clean=None
+    )
     read = own_samples(held, features)
     read = read[read[:, 0] >= 0]
     read[:, 1:3] = -1
@@ -136,10 +139,10 @@ def shape(plan: Recipe, text: TextTower, calibration: Calibration | None = None)
     )
 
 
-def fusion_rows(plan: Recipe, data: Path) -> tuple[Rows, Rows]:
+def fusion_rows(plan: Recipe, data: Path, clean: Clean = plain) -> tuple[Rows, Rows]:
     """The rows that teach the fusion, none repeated, and held-out rows of the same corpora."""
     once = [msgspec.structs.replace(corpus, repeat=1) for corpus in plan.fusion.corpora]
-    learnt, held = split_train(data, once, plan.dev, plan.held_out, plan.seed)
+    learnt, held = split_train(data, once, plan.dev, plan.held_out, plan.seed, clean=clean)
     names = [corpus.name for corpus in plan.fusion.corpora]
     places = [np.flatnonzero(held.corpus == name)[:HELD_ROWS] for name in names]
     return learnt, held.take(np.concatenate(places))

@@ -25,6 +25,7 @@ from models.intervals import Estimate
 from models.labels import MODALITIES
 from models.metrics import risk_coverage
 from models.prediction import sigmoid, softmax
+from models.preprocess.cleaning import Clean, plain
 from models.release import Config, Temperature, read_config, subset_key
 from models.tasks import measure
 
@@ -52,11 +53,11 @@ def headline(scores: dict[str, Estimate]) -> str:
     return "macro_f1" if "macro_f1" in scores else f"{POLARITY}accuracy"
 
 
-def assess(release: Path, data: Path, dev: list[str]) -> Iterator[Assessed]:
+def assess(release: Path, data: Path, dev: list[str], clean: Clean = plain) -> Iterator[Assessed]:
     """Score the release on these dev splits, corpus by corpus."""
     model = Model.load(release)
     config = read_config(release)
-    for name, rows, languages in labelled(data, "dev", dev):
+    for name, rows, languages in labelled(data, "dev", dev, clean):
         answers = ask(model, rows)
         if len(answers.places):
             raw = uncalibrated(answers, config)

@@ -15,6 +15,7 @@ from models.intervals import Estimate
 from models.labels import EMOTIONS
 from models.predictor import Predictor
 from models.prepare import Preparer
+from models.preprocess.cleaning import Clean, plain
 from models.release import Calibration, parameters, read_config, write_json, write_manifest
 from models.training.assess import COVERAGES, Assessed, assess, headline
 from models.training.card_words import ALWAYS, HEAD, PICTURES, SEVERAL, SPEECH, USE
@@ -36,13 +37,13 @@ COLUMNS: Final = (
 LANGUAGES: Final = {"en": "English", "zh": "Chinese", "none": "no words"}
 
 
-def describe(release: Path, plan: Recipe, data: Path, run: Path) -> None:
+def describe(release: Path, plan: Recipe, data: Path, run: Path, clean: Clean = plain) -> None:
     """Score a release on the dev splits of its recipe; write `scores.json`, `card.md`, manifest.
 
     `run`: the folder of the run, for what its stages cost.
     """
     write_manifest(release, plan.name, use_of(plan))
-    found = list(assess(release, data, plan.dev))
+    found = list(assess(release, data, plan.dev, clean))
     outcomes = run_posts(Predictor.load(release, "cpu"), Preparer.load(release))
     write_json(
         release / "scores.json",

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.corpora import Rows, has_split, join, read_split, read_texts
+from models.corpora import DataError, Rows, has_split, join, read_split, read_texts
+from models.preprocess.cleaning import Clean, Kind, plain
 from models.preprocess.text import normalise
 from models.training.recipe import Corpus
 
@@ -19,19 +20,21 @@ def split_train(
     seed: int,
     *,
     auxiliary: Sequence[str] = (),
+    clean: Clean | None = plain,
 ) -> tuple[Rows, Rows]:
     """Read the train splits as (rows to learn from, rows held out for calibration).
 
     A row's side follows from a hash of its group, else its text, else its place, so that repeats
     and speakers stay on one side. Texts that also stand in a `dev` split are left out of both:
     SemEval-2018 and TweetEval, for one, share tweets. `rows` and `repeat` apply to what is learnt.
-    Rows with neither emotions nor polarity are of use in `auxiliary` corpora alone.
+    Rows with neither emotions nor polarity are of use in `auxiliary` corpora alone. Pictures and
+    sounds go through `clean`, and are left out without it.
     """
     seen = _dev_texts(data, dev)
     learnt: list[Rows] = []
     held: list[Rows] = []
     for number, corpus in enumerate(corpora):
-        rows = read_split(data, corpus.name, "train")
+        rows = read_split(data, corpus.name, "train", clean)
         keys = [_side(rows, index) for index in range(len(rows))]
         useful = ~np.isnan(rows.emotions).all(axis=1) | ~np.isnan(rows.polarity[:, 0])
         useful |= corpus.name in auxiliary
@@ -45,6 +48,15 @@ def split_train(
         learnt.append(rows.take(np.tile(learn, corpus.repeat)))
         held.append(rows.take(np.flatnonzero(useful & fresh & side)))
     return join(learnt), join(held)
+
+
+def having(rows: Rows, kind: Kind, *, of: str = "") -> Rows:
+    """The rows with a picture, or with a sound. Raises DataError for none `of` these corpora."""
+    column = rows.images if kind == "image" else rows.audios
+    kept = np.flatnonzero([data is not None for data in column])
+    if of and not len(kept):
+        raise DataError(f"{of} have no row with a readable {kind}")
+    return rows if len(kept) == len(rows) else rows.take(kept)
 
 
 def plain_texts(data: Path, corpora: Sequence[str], dev: Sequence[str]) -> list[str]:

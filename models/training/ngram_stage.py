@@ -24,7 +24,7 @@ def fit(rows: Rows, recipe: NgramRecipe) -> Ngrams:
         from scipy.sparse import csr_array
         from sklearn.linear_model import LogisticRegression
     except ImportError as error:
-        raise ModelError("n-grams need scikit-learn: pip install 'weathervane[train]'") from error
+        raise ModelError("n-grams need scikit-learn: pip install scikit-learn") from error
     ids, owners = hashed(plain(rows), recipe.shape)
     counts = np.bincount(owners, minlength=len(rows))
     size = (len(rows), 1 << recipe.shape.bits)

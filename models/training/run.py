@@ -15,7 +15,9 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from models.corpora import Rows
 from models.device import available, settled_dtype
+from models.preprocess.cleaning import Clean, Kind, plain
 from models.release import AudioConfig
 from models.towers.audio import AudioTower
 from models.towers.audio import start_from as audio_start
@@ -25,7 +27,7 @@ from models.towers.text import TextTower
 from models.training.assemble import train_fusion
 from models.training.audio_stage import AudioTask
 from models.training.checkpoint import write_whole
-from models.training.data import plain_texts, split_train
+from models.training.data import having, plain_texts, split_train
 from models.training.image_stage import ImageTask
 from models.training.job import Job
 from models.training.licences import refuse_narrower
@@ -33,7 +35,15 @@ from models.training.loop import Task, optimise
 from models.training.masked_stage import MaskedTask
 from models.training.patience import optimise_patiently
 from models.training.progress import Report, print_scores, reporter
-from models.training.recipe import AudioRecipe, Fit, Reading, Recipe, RecipeError, read_recipe
+from models.training.recipe import (
+    AudioRecipe,
+    Corpus,
+    Fit,
+    Reading,
+    Recipe,
+    RecipeError,
+    read_recipe,
+)
 from models.training.steplog import StepLog
 from models.training.teachers import learn
 from models.training.text_stage import TextTask
@@ -51,6 +61,7 @@ def train(
     stages: Sequence[str] = STAGES,
     report: Report | None = None,
     device: str = "auto",
+    clean: Clean = plain,
 ) -> Path:
     """Train what `recipe` says on the corpora in `data`; return the release folder in `out`.
 
@@ -60,25 +71,27 @@ def train(
     text tower or are averaged into it come first, where they are not done and their recipe lies
     beside this one or in `towers/` there. Without a
     `report` of the caller's, progress goes to stderr and the scores on dev to stdout. `device`:
-    "cpu", "cuda", or "auto" for the latter where there is one, in bfloat16.
+    "cpu", "cuda", or "auto" for the latter where there is one, in bfloat16. Pictures and sounds go
+    through `clean`.
 
     Raises RecipeError, DataError and ReleaseError.
     """
     from models.classic.textbook import is_textbook, run_textbook  # which need this package
 
     if is_textbook(recipe):
-        return run_textbook(recipe, data, out, report, resume=resume)
+        return run_textbook(recipe, data, out, report, resume=resume, clean=clean)
     plan = read_recipe(recipe)
     if not resume and any((out / stage).exists() for stage in stages):
         raise RecipeError(f"{out} already holds a run: resume it, or name another folder")
     if "text" in stages:
         for name, before in _unfinished(plan, recipe, out):
-            train(before, data, out.parent / name, True, report=report, device=device)
+            train(before, data, out.parent / name, True, report=report, device=device, clean=clean)
     torch.set_num_threads(plan.threads)
     if report is not None:
-        return _run(Job(plan, data, out, available(device), StepLog(out, report)), stages)
+        return _run(Job(plan, data, out, available(device), StepLog(out, report), clean), stages)
     with reporter() as lines:
-        release = _run(Job(plan, data, out, available(device), StepLog(out, lines)), stages)
+        job = Job(plan, data, out, available(device), StepLog(out, lines), clean)
+        release = _run(job, stages)
     if "fusion" in stages:
         print_scores(json.loads((release / "scores.json").read_bytes()))
     return release
@@ -129,6 +142,7 @@ def train_text(job: Job) -> None:
         plan.held_out,
         plan.seed,
         auxiliary=recipe.auxiliary,
+        clean=None,
     )
     lessons = learn(job, rows) if recipe.teachers else None
     task = TextTask(tower, tokenizer, rows, recipe, seed=plan.seed, half=half, lessons=lessons)
@@ -177,7 +191,7 @@ def train_image(job: Job) -> None:
     plan, recipe = job.plan, needed(job.plan.image, "image")
     tower = image_start(job.start(recipe.start)) if recipe.start else ImageTower()
     tower.to(job.device)
-    rows, held = split_train(job.data, recipe.corpora, plan.dev, plan.held_out, plan.seed)
+    rows, held = _with(job, recipe.corpora, "image")
     task = ImageTask(tower, rows, recipe, plan.seed)
     judge = None
     if recipe.fit.patience:
@@ -192,7 +206,7 @@ def train_audio(job: Job) -> None:
     config = audio_config(recipe)
     tower = audio_start(job.start(recipe.start), config) if recipe.start else AudioTower(config)
     tower.to(job.device)
-    rows, held = split_train(job.data, recipe.corpora, plan.dev, plan.held_out, plan.seed)
+    rows, held = _with(job, recipe.corpora, "audio")
     half = settled_dtype(job.out, job.device) is torch.bfloat16
     task = AudioTask(tower, rows, recipe.frames_per_batch, plan.seed, half)
     judge = None
@@ -200,6 +214,13 @@ def train_audio(job: Job) -> None:
         judge = AudioTask(tower, held, recipe.frames_per_batch, plan.seed, half)
         judge.probe = judge.module = task.probe
     finish(job, task, tower, recipe.fit, judge, stage="audio")
+
+
+def _with(job: Job, corpora: Sequence[Corpus], kind: Kind) -> tuple[Rows, Rows]:
+    """The rows with a picture, or with a sound, to learn from and held out."""
+    plan, names = job.plan, ", ".join(corpus.name for corpus in corpora)
+    rows, held = split_train(job.data, corpora, plan.dev, plan.held_out, plan.seed, clean=job.clean)
+    return having(rows, kind, of=names), having(held, kind)
 
 
 def needed(section: Section | None, name: str) -> Section:

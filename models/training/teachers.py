@@ -106,7 +106,7 @@ def _release(teacher: Teacher, job: Job) -> Path:
 
 
 def _answers(teacher: Teacher, rows: Rows, job: Job) -> Floats:
-    """Its probabilities, `(rows, 10)`."""
+    """Its probabilities, `(rows, 10)`; NaN for a row without text."""
     model = Model.load(_release(teacher, job), job.device.type)
     asked = 0
 
@@ -115,7 +115,10 @@ def _answers(teacher: Teacher, rows: Rows, job: Job) -> Floats:
         asked += count
         job.report(f"asking {teacher.release}", asked, len(rows), float("nan"))
 
-    answers = ask(model, rows, done)
-    if len(answers.places) != len(rows):
+    worded = np.flatnonzero([text is not None for text in rows.texts])
+    answers = ask(model, rows.take(worded), done)
+    if len(answers.places) != len(worded):
         raise RecipeError(f"the teacher {teacher.release} cannot read some of the texts")
-    return np.concatenate([answers.emotions, answers.polarity], axis=1, dtype=np.float32)
+    said = np.full((len(rows), LABELS), np.nan, np.float32)
+    said[worded] = np.concatenate([answers.emotions, answers.polarity], axis=1)
+    return said

@@ -11,7 +11,7 @@ import pytest
 
 from models.corpora import DataError, Rows, read_split
 from models.degrade import add_noise, blur_pictures, drop_words, modalities, only
-from models.evaluation import Answers, Model, ask, report_on, score_rows, tasks
+from models.evaluation import Answers, Model, ask, labelled, report_on, score_rows, tasks
 from models.intervals import Difference
 from models.labels import EMOTIONS
 from models.metrics import Floats
@@ -24,6 +24,7 @@ from models.report.study import Comparison, ModelReport, Study, compare, study
 from models.robustness import headline, rises, robustness
 from models.tasks import measure, report
 from tests.models.samples import flac, png
+from workers.clean import clean
 
 pytestmark = pytest.mark.timeout(600)  # many passes of the model
 GLAD = ["I am so happy today!", "best day ever, love it", "今天好开心啊", "太幸福了"]
@@ -291,3 +292,22 @@ def test_the_report_is_one_file_without_script(found: Study, tmp_path: Path) -> 
     assert page.count("data:image/png") == 6
     scores = json.loads((tmp_path / "new" / "report" / "scores.json").read_bytes())
     assert scores["models"][0]["corpora"]["one"]["rows"] == 8
+
+
+def test_a_row_of_which_the_cleaner_left_nothing_is_an_error(
+    tmp_path: Path, predictor: Predictor, preparer: Preparer
+) -> None:
+    """It is no answer of the model; beside words the picture alone is lost."""
+    joy = {name: float(name == "joy") for name in EMOTIONS}
+    rows = [
+        {"text": "I am so happy!", "image": b"no picture", "emotions": joy},
+        {"text": None, "image": b"no picture", "emotions": joy},
+        {"text": "I am so happy!", "image": png(), "emotions": joy},
+    ]
+    (tmp_path / "c").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "c" / "dev.parquet")
+    [(_, found, _)] = labelled(tmp_path, "dev", clean=clean)
+    answers = ask(Model(predictor, preparer), found)
+    assert answers.places.tolist() == [0, 2]
+    assert report_on(answers, 10).errors == 1
+    assert (answers.emotions.argmax(axis=1) == EMOTIONS.index("joy")).all()

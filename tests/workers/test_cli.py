@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import typer
 from typer.core import TyperGroup
+from typer.testing import CliRunner
 
 from workers.cli import app
 
@@ -57,6 +59,19 @@ def test_help_has_a_line_that_one_can_type(path: tuple[str, ...]) -> None:
     assert f"weathervane {' '.join(path)}" in (command.help or "")
 
 
+@pytest.mark.parametrize("path", [(), *COMMANDS], ids=" ".join)
+def test_the_short_option_helps_everywhere(path: tuple[str, ...]) -> None:
+    short, whole = (CliRunner().invoke(app, [*path, option]) for option in ("-h", "--help"))
+    assert short.exit_code == 0
+    assert short.output == whole.output
+    assert "Usage: " in short.output
+
+
+def test_the_version(tmp_path: Path) -> None:
+    done = run("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"weathervane {version('weathervane')}\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -68,16 +83,26 @@ def test_help_has_a_line_that_one_can_type(path: tuple[str, ...]) -> None:
         (("evaluate", "--data", "nope"), 1, "nope has no split dev"),
         (("send", "nope.jsonl", "--platform", "weathervane"), 1, "there is no file nope.jsonl"),
         (("send", "nope.jsonl", "--platform", "myspace"), 1, "--platform myspace: known are"),
+        (("send", ".", "--platform", "weathervane"), 1, ". is a folder: give its files"),
         (("predict", "nope.parquet", "--out", "o.parquet"), 1, "there is no file nope.parquet"),
+        (("predict", ".", "--out", "o.parquet"), 1, ". is a folder; give a file of rows"),
+        (("predict", "in.csv", "--out", "."), 1, ". is a folder; name the file to write"),
+        (("predict", "in.csv", "--out", "in.csv"), 1, "in.csv is the file that is read"),
+        (("predict", "in.csv", "--out", "no/o.parquet"), 1, "there is no folder"),
+        (("predict", "in.csv", "--out", "o.parquet"), 1, "in.csv has no column id; it has n, text"),
+        (("detect", "in.csv", "--out", "o.csv"), 1, "in.csv line 1: expected the header"),
+        (("detect", "in.csv", "--out", "."), 1, ". is a folder; name the file to write"),
         (("totals",), 1, "Redis: "),
     ],
 )
 def test_failures(tmp_path: Path, arguments: tuple[str, ...], code: int, said: str) -> None:
+    (tmp_path / "in.csv").write_text("n,text\n1,so happy\n")
     done = run(*arguments, cwd=tmp_path, **NOWHERE)
     assert done.returncode == code
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
 @pytest.mark.parametrize(

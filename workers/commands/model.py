@@ -49,10 +49,15 @@ def score(
 
 
 def predict(
-    source: Annotated[Path, typer.Argument(metavar="IN.parquet", help="id, text, image, audio.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN.parquet", help="Or CSV, JSON Lines: id, and text, image or audio."
+        ),
+    ],
     out: Annotated[Path, typer.Option(metavar="OUT.parquet", help="One row for each row in.")],
 ) -> None:
-    """Score the rows of a Parquet file by whichever of text, image and audio each has.
+    """Score the rows of a file by whichever of text, image and audio each has.
 
     Example: weathervane predict posts.parquet --out scores.parquet
     """
@@ -101,8 +106,9 @@ def train(
     Example: weathervane train --recipe recipes/fused-joint.toml --data data --out .runs/first
     """
     from models.training import train as run_training
+    from workers.clean import clean
 
-    run_training(recipe, data, out, resume, device=load_settings().device)
+    run_training(recipe, data, out, resume, device=load_settings().device, clean=clean)
 
 
 def compare(
@@ -131,8 +137,10 @@ def compare(
 
 
 def detect(
-    source: Annotated[Path, typer.Argument(metavar="IN.csv", help="Rows of timestamp,value.")],
-    out: Annotated[Path, typer.Option(metavar="OUT.csv", help="The rows, with score and anomaly.")],
+    source: Annotated[Path, typer.Argument(metavar="IN.csv", help="Rows of a time and a value.")],
+    out: Annotated[
+        Path, typer.Option(metavar="OUT.csv", help="The rows; score, anomaly, direction.")
+    ],
 ) -> None:
     """Find spikes in a series, row by row: a row is judged by the rows before it and itself.
 

@@ -18,13 +18,13 @@ def register(app: typer.Typer) -> None:
 
 
 def send(
-    files: Annotated[list[Path], typer.Argument(help="Files of one JSON record a line.")],
+    files: Annotated[list[Path], typer.Argument(help="JSON: a record a line, or an array.")],
     platform: Annotated[str, typer.Option(help="weathervane, bluesky, mastodon, x or weibo.")],
     rate: Annotated[
         float | None, typer.Option(help="Records a second; else as fast as it goes.")
     ] = None,
 ) -> None:
-    """Send records to posts.raw.PLATFORM, one a line, as they are.
+    """Send records to posts.raw.PLATFORM: JSON, a record a line or an array, plain or under gzip.
 
     Example: weathervane send posts.jsonl --platform weathervane --rate 50
     """
@@ -50,11 +50,12 @@ def tail(
 
 def totals(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    track: Annotated[list[str] | None, typer.Option(help="Only this track; repeatable.")] = None,
 ) -> None:
     """Print what was counted so far, by track.
 
-    Example: weathervane totals --json
+    Example: weathervane totals --track all
     """
     from workers.totals import print_totals
 
-    print_totals(settings_here(), as_json)
+    print_totals(settings_here(), as_json, track or [])
