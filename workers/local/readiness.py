@@ -6,7 +6,10 @@ import http.client
 from typing import Any
 from urllib.parse import urlsplit
 
+from pipeline.addresses import without_password
 from workers.local.supervision import Process
+
+__all__ = ["host_and_port", "is_ready", "report", "state_of", "without_password"]
 
 _STATES = {
     "STOPPED": "stopped",
@@ -50,11 +53,3 @@ def host_and_port(address: str) -> tuple[str, int]:
     parts = urlsplit(first if "://" in first else f"kafka://{first}")
     usual = 9092 if parts.scheme == "kafka" else 6379
     return parts.hostname or "127.0.0.1", parts.port or usual
-
-
-def without_password(address: str) -> str:
-    """`address` as it may be shown."""
-    parts = urlsplit(address)
-    if parts.password is None:
-        return address
-    return address.replace(f":{parts.password}@", ":***@", 1)
