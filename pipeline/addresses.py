@@ -11,7 +11,7 @@ _PORTS = range(1, 65536)
 _BROKER = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^\s:/?#@\[\]]+):(?P<port>\d+)")
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^\s:/?#@\[\]]+)(:(?P<port>\d+))?")
 _DATABASE = re.compile(r"/?|/\d+")
-_PASSWORD = "a password with /, ?, #, [, ] or % in it is written with %2F, %3F, %23, %5B, %5D, %25"
+_ESCAPES = "a password with /, ?, #, [, ] or % in it is written with %2F, %3F, %23, %5B, %5D, %25"
 
 
 def checked_servers(servers: str) -> str:
@@ -65,14 +65,14 @@ def checked_redis(url: str) -> str:
     authority, tail = _split(rest)
     user, at, server = authority.rpartition("@")
     if re.search(r"[\s\[\]]|%(?![0-9A-Fa-f]{2})", user):
-        raise ValueError(f"the password cannot be read: {_PASSWORD}")
+        raise ValueError(f"the password cannot be read: {_ESCAPES}")
     found = _HOST.fullmatch(server)
     path, _, after = re.match(r"([^?#]*)(\??)(.*)", tail, re.DOTALL).groups()  # type: ignore[union-attr]
     good = found is not None and _DATABASE.fullmatch(path) is not None and "#" not in after
     if good and found is not None and int(found["port"] or 6379) in _PORTS:
         return url.strip()
     if "@" in tail or at:
-        raise ValueError(f"cannot be read: {_PASSWORD}; then come @HOST:PORT/DATABASE")
+        raise ValueError(f"cannot be read: {_ESCAPES}; then come @HOST:PORT/DATABASE")
     if found is None:
         raise ValueError(f"{server!r} is no HOST:PORT: write redis://HOST:PORT/DATABASE")
     if int(found["port"] or 6379) not in _PORTS:

@@ -23,7 +23,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as UnreadableVariable
 
-from pipeline.addresses import checked_redis, checked_servers
+from pipeline.addresses import checked_redis, checked_servers, without_password
 from pipeline.errors import SettingsError
 from pipeline.setting_names import (
     CONFIG,
@@ -33,12 +33,19 @@ from pipeline.setting_names import (
     unknown_variable,
 )
 
-__all__ = ["PREFIX", "Settings", "complete_environment", "load_settings", "variables"]
+__all__ = [
+    "PREFIX",
+    "Settings",
+    "complete_environment",
+    "is_secret",
+    "load_settings",
+    "variables",
+]
 
 _NESTED = ("notify_secrets",)
 """Settings that hold named values: one variable each."""
 _HIDDEN = ("redis", "kafka")
-"""Settings whose wrong value is shown by their own sentence alone: there may be a password in it."""
+"""Settings whose wrong value only their own sentence shows: there may be a password in it."""
 
 
 class Settings(BaseSettings):
@@ -218,11 +225,13 @@ def complete_environment(remembered: Mapping[str, str]) -> None:
             os.environ[name] = value
 
 
-def is_secret(variable: str) -> bool:
-    """Whether the value of this variable is a secret, or may hold one."""
+def is_secret(variable: str, value: str) -> bool:
+    """Whether this value of a variable is a secret, or holds one."""
     field = variable.upper().removeprefix(PREFIX).lower().partition("__")[0]
+    if field == "redis":
+        return without_password(value) != value
     info = Settings.model_fields.get(field)
-    return info is not None and (field == "redis" or "SecretStr" in str(info.annotation))
+    return info is not None and "SecretStr" in str(info.annotation)
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -269,5 +278,5 @@ def _sentence(error: ValidationError, config: str | None, keys: Mapping[str, Any
     in_file = path[0] in keys and variable not in variables()
     name = f"{config}: {'.'.join(path)}" if in_file else variable
     said = first["msg"].removeprefix("Value error, ")
-    hidden = path[0] in _HIDDEN or is_secret(f"{PREFIX}{path[0]}")
+    hidden = path[0] in _HIDDEN or is_secret(variable, "")
     return f"{name}: {said}" + ("" if hidden else f" (got {first.get('input')!r})")

@@ -6,10 +6,7 @@ import http.client
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipeline.addresses import without_password
 from workers.local.supervision import Process
-
-__all__ = ["host_and_port", "is_ready", "report", "state_of", "without_password"]
 
 _STATES = {
     "STOPPED": "stopped",
@@ -33,6 +30,16 @@ def report(process: Process | None, port: int | None, ready: bool) -> dict[str, 
     state = state_of(process, ready)
     pid = process.pid if process is not None else None
     return {"state": state, "pid": pid, "port": port, "ready": state == "running"}
+
+
+def problem_of(process: Process) -> str:
+    """Why a process does not run, as far as its supervisor knows; empty where it runs."""
+    if process.pid is not None or process.state == "STOPPED":
+        return ""
+    if process.problem and process.exit_status == 0:
+        return process.problem
+    how = "by a signal" if process.exit_status < 0 else f"with exit status {process.exit_status}"
+    return f"it ended {how} and is started again"
 
 
 def is_ready(port: int, timeout: float = 2.0) -> bool:
