@@ -15,6 +15,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.addresses import without_password
 from pipeline.settings import Settings
 from workers.local.cluster import Cluster
 
@@ -40,11 +41,10 @@ def not_ready(seen: Seen) -> str | None:
         return None
     if seen.problem:
         return seen.problem
-    if seen.name in _SERVERS:
-        return "it does not answer" if seen.entry["pid"] or seen.entry["port"] else "it is stopped"
     if seen.entry["pid"] is None:
         return "it is stopped"
-    return _own_words(seen.entry["port"]) or "it has not answered yet"
+    said = _own_words(seen.entry["port"]) if seen.name not in _SERVERS else ""
+    return said or "it has not answered yet"
 
 
 REASONS: tuple[Callable[[Seen], str | None], ...] = (not_ready,)
@@ -69,15 +69,22 @@ def print_status(local: Cluster, settings: Settings, as_json: bool) -> bool:
 def _whole(local: Cluster, settings: Settings) -> dict[str, Any]:
     """`Cluster.status`, with `uptime`, `restarts` and `reason` of each, and `lag` by stage."""
     status, details = local.status(), local.details()
-    if not local.is_running():
+    problems = {name: each["problem"] for name, each in details.items()}
+    named = {"kafka": settings.kafka, "redis": settings.redis, "page": ""}
+    if local.is_running():
+        named |= dict.fromkeys(details, "")
+    else:
         # An address at which nothing of ours listens would send its reader to somebody else.
-        named = {"kafka": settings.kafka, "redis": settings.redis, "page": ""}
         status |= {key: status[key] if value else None for key, value in named.items()}
+        for name, entry in status["workers"].items():
+            entry["port"] = entry["port"] if named.get(name) else None
+    for name in _SERVERS:
+        if named[name] and status["workers"][name]["state"] != "running":
+            problems[name] = f"nothing answers at {without_password(named[name])}"
     with ThreadPoolExecutor(8) as pool:
         lag = pool.submit(_lag, settings, status["workers"]["kafka"]["state"])
         seen = [
-            Seen(name, entry, details.get(name, {}).get("problem", ""))
-            for name, entry in status["workers"].items()
+            Seen(name, entry, problems.get(name, "")) for name, entry in status["workers"].items()
         ]
         reasons = list(pool.map(_reason, seen))
         status["lag"] = lag.result()

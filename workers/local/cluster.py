@@ -122,6 +122,7 @@ class Cluster:
         with self._exclusively():
             kept = states.load(self._state_file)
             if kept is not None and self._supervisor.is_running():
+                self._refuse_ourselves(kept)
                 if kept.attached and not attached:
                     self._say("What runs here was started by a demo, and ends with it.")
                     return False
@@ -260,6 +261,17 @@ class Cluster:
         if redis is None or kept.given_redis is None or not is_same_server(redis, kept.given_redis):
             return kept
         return msgspec.structs.replace(kept, given_redis=redis)
+
+    def _refuse_ourselves(self, kept: State) -> None:
+        """A server that was started here is not one to be used in its own place."""
+        ends = {"kafka": kept.endpoints.kafka, "redis": kept.endpoints.redis}
+        for name in kept.servers:
+            given = self._given[name]
+            if given is not None and is_same_server(given, ends[name]):
+                raise WeathervaneError(
+                    f"the settings name {ends[name]}, the {name.capitalize()} that up itself "
+                    f"started in this folder: unset WEATHERVANE_{name.upper()}"
+                )
 
     def _has_same_servers(self, kept: State) -> bool:
         before = {"kafka": kept.given_kafka, "redis": kept.given_redis}
