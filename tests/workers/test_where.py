@@ -1,4 +1,4 @@
-"""Two systems in two folders, and a third shell without any: nothing crosses, and `up` remembers."""
+"""Two systems in two folders, and a third shell: nothing crosses, and `up` remembers."""
 
 from __future__ import annotations
 
