@@ -9,8 +9,20 @@ export PYTHONDONTWRITEBYTECODE :=
 
 setup: .venv/.stamp
 
+# In the words of any Python, also of one that is too old.
+NEW_ENOUGH := import sys; sys.version_info >= (3, 11) or sys.exit("make setup: Python 3.11 or newer \
+is needed, and $(PYTHON) is %d.%d; name another one: make setup PYTHON=python3.12" % sys.version_info[:2])
+# Whether .venv was made whole, and by a Python that will do; else it is made anew.
+WHOLE := $(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null && \
+    { test -x $(BIN)/uv || $(BIN)/python -m pip --version >/dev/null 2>&1; }
+
 .venv/.stamp: requirements-dev.txt pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@command -v $(PYTHON) >/dev/null || { $(WHOLE); } || { echo "make setup: there is no $(PYTHON);" \
+	    "install Python 3.11 or newer, or name one: make setup PYTHON=python3.12" >&2; exit 1; }
+	@{ $(WHOLE); } || $(PYTHON) -c '$(NEW_ENOUGH)'
+	@{ $(WHOLE); } || { rm -rf .venv && $(PYTHON) -m venv .venv; } || { rm -rf .venv; \
+	    echo "make setup: $(PYTHON) cannot make a virtual environment in $(CURDIR), as it says above;" \
+	    "on Debian and Ubuntu it needs the package python3-venv" >&2; exit 1; }
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements-dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .

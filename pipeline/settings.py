@@ -10,33 +10,61 @@ import json
 import os
 import socket
 import tomllib
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as UnreadableVariable
 
+from pipeline.addresses import checked_redis, checked_servers, without_password
 from pipeline.errors import SettingsError
+from pipeline.setting_names import (
+    CONFIG,
+    PREFIX,
+    is_foreign,
+    unknown_key,
+    unknown_variable,
+)
 
-PREFIX = "WEATHERVANE_"
+__all__ = [
+    "PREFIX",
+    "Settings",
+    "complete_environment",
+    "is_secret",
+    "load_settings",
+    "variables",
+]
+
+_NESTED = ("notify_secrets",)
+"""Settings that hold named values: one variable each."""
+_HIDDEN = ("redis", "kafka")
+"""Settings whose wrong value only their own sentence shows: there may be a password in it."""
 
 
 class Settings(BaseSettings):
     """One field a setting; `WEATHERVANE_<FIELD>` in the environment, `<field>` in the TOML file."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", frozen=True
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        validate_default=False,
     )
 
-    kafka: str = "127.0.0.1:9092"
-    """Bootstrap servers, `host:port` separated by commas."""
-    redis: str = "redis://127.0.0.1:6379/0"
-    """`redis://` or `rediss://` URL of the store."""
+    kafka: Annotated[str, AfterValidator(checked_servers)] = ""
+    """Bootstrap servers, `host:port` separated by commas; empty where none are named. There is no
+    usual address: whatever listens there need not be ours."""
+    redis: Annotated[str, AfterValidator(checked_redis)] = ""
+    """`redis://` or `rediss://` URL of the store; empty where none is named."""
     kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     kafka_username: str | None = None
@@ -125,7 +153,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, environment, TOML file, in this order; no `.env` file is read."""
-        toml = TomlConfigSettingsSource(settings_cls, os.environ.get(f"{PREFIX}CONFIG"))
+        toml = TomlConfigSettingsSource(settings_cls, os.environ.get(CONFIG) or None)
         return init_settings, env_settings, toml
 
     def secret(self, field: str) -> str | None:
@@ -141,13 +169,22 @@ class Settings(BaseSettings):
         except OSError as error:
             raise SettingsError(f"{field}_file: cannot read {path}: {error.strerror}") from error
 
-    def digest(self) -> str:
-        """Tells these settings from others, the worker's name apart; it shows no secret."""
-        values = json.dumps(self.model_dump(exclude={"name"}), sort_keys=True, default=_plain)
-        return hashlib.sha256(values.encode()).hexdigest()
+    def digest(self, without: Collection[str] = ()) -> str:
+        """Tells these settings from others, the worker's name and those `without` apart; it shows
+        no secret."""
+        values = self.plain(without={"name", *without})
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    def plain(self, without: Collection[str] = ()) -> dict[str, Any]:
+        """The values as JSON has them, secrets included: not to be shown or stored."""
+        dump = json.dumps(self.model_dump(exclude=set(without)), default=_plain)
+        values: dict[str, Any] = json.loads(dump)
+        return values
 
     def kafka_options(self) -> dict[str, Any]:
         """The connection arguments that every kafka-python client takes."""
+        if not self.kafka:
+            raise SettingsError(f"no Kafka is named: set {PREFIX}KAFKA to HOST:PORT")
         options: dict[str, Any] = {
             "bootstrap_servers": [server.strip() for server in self.kafka.split(",")],
             "security_protocol": self.kafka_security,
@@ -170,22 +207,76 @@ def _plain(value: object) -> str:
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
+def variables() -> dict[str, str]:
+    """What the environment says about settings, by variable; empty values say nothing."""
+    return {
+        name.upper(): value
+        for name, value in os.environ.items()
+        if name.upper().startswith(PREFIX) and value and not is_foreign(name, value)
+    }
+
+
+def complete_environment(remembered: Mapping[str, str]) -> None:
+    """Set those variables that are not set; of `X` and `X_FILE` the one that is set rules."""
+    given = variables()
+    for name, value in remembered.items():
+        other = name.removesuffix("_FILE") if name.endswith("_FILE") else f"{name}_FILE"
+        if name not in given and other not in given:
+            os.environ[name] = value
+
+
+def is_secret(variable: str, value: str) -> bool:
+    """Whether this value of a variable is a secret, or holds one."""
+    field = variable.upper().removeprefix(PREFIX).lower().partition("__")[0]
+    if field == "redis":
+        return without_password(value) != value
+    info = Settings.model_fields.get(field)
+    return info is not None and "SecretStr" in str(info.annotation)
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Settings of this process. `overrides` win over environment and file; None is left out.
 
     Raises:
         SettingsError: with the name of the setting and what was wrong with it.
     """
-    config = os.environ.get(f"{PREFIX}CONFIG")
-    if config and not Path(config).is_file():
-        raise SettingsError(f"{PREFIX}CONFIG: there is no file {config}")
+    problem = unknown_variable(variables(), Settings.model_fields, _NESTED)
+    if problem is not None:
+        raise SettingsError(problem)
+    config = os.environ.get(CONFIG)
+    keys = _keys(config) if config else {}
     try:
         return Settings(**{key: value for key, value in overrides.items() if value is not None})
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "settings"
-        raise SettingsError(
-            f"{PREFIX}{field.upper()}: {first['msg']} (got {first.get('input')!r})"
-        ) from error
-    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(_sentence(error, config, keys)) from None
+    except UnreadableVariable as error:
+        # Its text names the field; what pydantic chained to it holds the value.
+        raise SettingsError(f"{error}: it holds one JSON object") from None
+
+
+def _keys(config: str) -> Mapping[str, Any]:
+    """What the TOML file says, by setting."""
+    try:
+        with Path(config).open("rb") as file:
+            keys = tomllib.load(file)
+    except FileNotFoundError as error:
+        raise SettingsError(f"{CONFIG}: there is no file {config}") from error
+    except OSError as error:
+        raise SettingsError(f"{CONFIG}: cannot read {config}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{config}: not TOML: {error}") from error
+    problem = unknown_key(keys, Settings.model_fields)
+    if problem is not None:
+        raise SettingsError(f"{config}: {problem}")
+    return keys
+
+
+def _sentence(error: ValidationError, config: str | None, keys: Mapping[str, Any]) -> str:
+    first = error.errors(include_url=False)[0]
+    path = [str(part) for part in first["loc"]] or ["settings"]
+    variable = f"{PREFIX}{'__'.join(path).upper()}"
+    in_file = path[0] in keys and variable not in variables()
+    name = f"{config}: {'.'.join(path)}" if in_file else variable
+    said = first["msg"].removeprefix("Value error, ")
+    hidden = path[0] in _HIDDEN or is_secret(variable, "")
+    return f"{name}: {said}" + ("" if hidden else f" (got {first.get('input')!r})")

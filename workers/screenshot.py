@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image
 
 from pipeline.errors import WeathervaneError
-from workers.commands.context import cluster, settings_here
+from workers.commands.context import running_here
 
 VIEWS = {
     "page": (1280, 1040, "?lang=en"),
@@ -115,8 +115,8 @@ def _save_small(png: bytes, path: Path) -> Path:
 def main(folder: str) -> None:
     """Take the pictures of the page that runs here; a failure is one sentence on stderr."""
     try:
-        local = cluster(settings_here())
-        if not local.is_running():
+        local = running_here()
+        if local is None:
             raise WeathervaneError("There is no page to take: start `make demo` in a terminal.")
         for path in take(local.endpoints().page, Path(folder)):
             print(path)

@@ -41,8 +41,9 @@ class Stack:
         return done
 
     def status(self) -> dict[str, Any]:
-        """`status --json`."""
-        answer: dict[str, Any] = json.loads(self.weathervane("status", "--json").stdout)
+        """`status --json`, also where something is down."""
+        done = self.weathervane("status", "--json", check=False)
+        answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 
     def totals(self) -> dict[str, Any]:

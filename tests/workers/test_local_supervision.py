@@ -46,12 +46,18 @@ class Home:
     def __init__(self, folder: Path) -> None:
         self.cluster = Cluster(folder, kafka="127.0.0.1:1", redis="redis://:secret@127.0.0.1:1/0")
         self.programs: dict[str, str] = {"ingest": READY, "infer-1": READY}
+        self.digests: dict[str, str] = {}
         self.prepared = 0
 
     def up(self, timeout: float = 20.0, settings: str = "", **variables: str) -> bool:
         def workers(endpoints: Endpoints) -> list[WorkerSpec]:
             return [
-                WorkerSpec(name, [sys.executable, "-c", program, str(port)], port)
+                WorkerSpec(
+                    name,
+                    [sys.executable, "-c", program, str(port)],
+                    port,
+                    self.digests.get(name),
+                )
                 for (name, program), port in zip(
                     self.programs.items(), endpoints.metrics_ports, strict=False
                 )
@@ -134,14 +140,89 @@ def test_two_at_once_start_one(home: Home) -> None:
     assert sorted(results) == [False, True]
 
 
-def test_changed_settings_start_anew(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_worker_joins_those_that_run(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
     home.up()
-    before = home.pids()
+    before, supervisor = home.pids(), home.supervisor
     home.programs["infer-2"] = READY
     assert home.up()
-    assert not any(alive(pid) for pid in before.values())
+    assert {name: home.pids()[name] for name in before} == before
     assert home.worker("infer-2")["state"] == "running"
-    assert "settings have changed" in capsys.readouterr().err
+    assert "Starting infer-2" in capsys.readouterr().err
+    del home.programs["infer-2"]
+    assert home.up()
+    assert "infer-2" not in home.cluster.status()["workers"]
+    assert "Ending infer-2" in capsys.readouterr().err
+    assert home.pids() == before
+    assert home.supervisor == supervisor
+    assert not home.up()
+
+
+def test_only_a_worker_of_which_something_else_is_asked_starts_anew(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home.digests = {"ingest": "rules", "infer-1": "one release"}
+    home.up(ROLE="before")
+    before = home.pids()
+    home.digests["infer-1"] = "another release"
+    assert home.up(ROLE="s3cret")
+    assert home.pids()["ingest"] == before["ingest"]
+    assert home.pids()["infer-1"] != before["infer-1"]
+    assert "Restarting infer-1; all else runs on." in capsys.readouterr().err
+    assert home.cluster.recall() == {"ROLE": "s3cret"}
+    log = home.cluster.log("infer-1").read_text().splitlines()
+    assert log == ["ready as before", "ready as s3cret"]
+    # One that dies comes back with the environment of now.
+    os.kill(home.pids()["infer-1"], signal.SIGKILL)
+    until(lambda: home.cluster.log("infer-1").read_text().count("s3cret") == 2, "it is back")
+    until(lambda: home.cluster.details()["infer-1"]["restarts"] == 1, "the restart was counted")
+    assert home.cluster.details()["ingest"]["restarts"] == 0
+
+
+def test_a_worker_that_does_not_start_with_what_is_asked_now_is_put_back(home: Home) -> None:
+    home.up(settings="good")
+    before, supervisor = home.pids(), home.supervisor
+    home.programs["infer-1"] = BROKEN
+    home.programs["infer-2"] = READY
+    with pytest.raises(WeathervaneError, match="infer-1 keeps ending"):
+        home.up(settings="good", ROLE="another")
+    home.programs = {"ingest": READY, "infer-1": READY}
+    until(lambda: home.worker("infer-1")["state"] == "running", "it is back")
+    assert home.supervisor == supervisor
+    assert home.cluster.recall() == {"ROLE": "worker"}
+    assert "infer-2" not in home.cluster.status()["workers"]
+    assert not home.up(settings="good")
+    assert home.pids()["ingest"] != before["ingest"]  # Its environment had changed as well.
+
+
+def test_a_restart_is_of_one_worker_only(home: Home) -> None:
+    home.up()
+    before = home.pids()
+    home.cluster.restart("ingest", 20)
+    assert home.worker("ingest")["state"] == "running"
+    assert home.pids()["ingest"] != before["ingest"]
+    assert home.pids()["infer-1"] == before["infer-1"]
+    assert home.cluster.details()["ingest"]["restarts"] == 0, "it did not end by itself"
+    with pytest.raises(WeathervaneError, match=r"there is no infer; known are .*infer-1"):
+        home.cluster.restart("infer", 20)
+    with pytest.raises(WeathervaneError, match=r"kafka is .*, which was not started here"):
+        home.cluster.restart("kafka", 20)
+    home.cluster.down()
+    with pytest.raises(WeathervaneError, match="nothing runs here"):
+        home.cluster.restart("ingest", 20)
+
+
+def test_a_password_of_a_given_server_is_in_no_file_and_no_reason_to_start_anew(
+    home: Home,
+) -> None:
+    home.up()
+    before = home.pids()
+    files = [path for path in home.cluster.home.rglob("*") if path.is_file()]
+    assert not [path for path in files if b"secret" in path.read_bytes()]
+    assert (home.cluster.home / "state.json").stat().st_mode & 0o077 == 0
+    assert not home.up()
+    assert home.pids() == before
 
 
 def test_what_workers_read_of_the_environment_counts_as_well(home: Home) -> None:

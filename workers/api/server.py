@@ -15,7 +15,7 @@ from pipeline.store import Store
 from workers.api.alerts import AlertDesk
 from workers.api.app import create_app
 from workers.api.watch import STORE_SECONDS
-from workers.process import log_to_stderr
+from workers.process import check_port, log_to_stderr
 
 SHUTDOWN_SECONDS = 5
 
@@ -24,9 +24,10 @@ def run(settings: Settings, port: int, name: str) -> None:
     """Serve the page on `settings.page_host` and `port` until SIGTERM or SIGINT.
 
     Raises:
-        ServerUnavailable: Kafka does not answer.
+        WeathervaneError: the port is taken, or Kafka does not answer.
     """
     log_to_stderr()
+    check_port(settings.page_host, port)
     store = Store.connect(settings.redis, seconds=STORE_SECONDS)
     names = {name.strip() for name in settings.page_names.split(",") if name.strip()}
     hosts = names | {settings.page_host}

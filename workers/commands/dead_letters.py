@@ -30,7 +30,7 @@ def list_kinds(
 
     from workers.dlq import kinds
 
-    found = kinds(settings_here())
+    found = kinds(settings_here(needs=("kafka",)))
     for kind in found:
         if as_json:
             print(msgspec.json.encode(kind).decode())
@@ -51,7 +51,7 @@ def show(
     """
     from workers.tail import newest
 
-    newest(settings_here(), topic, limit)
+    newest(settings_here(needs=("kafka",)), topic, limit)
 
 
 @dlq_app.command("redrive")
@@ -66,5 +66,5 @@ def redrive(
     """
     from workers.dlq import redrive as run_redrive
 
-    done = run_redrive(settings_here(), topic, reason, dry_run)
+    done = run_redrive(settings_here(needs=("kafka",)), topic, reason, dry_run)
     print(f"{'would send' if dry_run else 'sent'} {done.sent} back, {done.kept} stay")

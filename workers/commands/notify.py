@@ -31,4 +31,4 @@ def test(
     """
     from workers.notify.samples import send_samples
 
-    send_samples(settings_here(), channel)
+    send_samples(settings_here(needs=()), channel)

@@ -43,4 +43,4 @@ def replay(
     """
     from workers.replay import replay as run
 
-    run(settings_here(), start, end or datetime.now(UTC), rules, as_json)
+    run(settings_here(needs=("kafka",)), start, end or datetime.now(UTC), rules, as_json)

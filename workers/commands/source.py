@@ -36,7 +36,7 @@ def jetstream(
 
     if url is not None and not url.startswith(("ws://", "wss://")):
         raise typer.BadParameter("--url begins with ws:// or wss://")
-    settings = settings_here()
+    settings = settings_here(needs=("kafka",))
     cursor = newest(settings)
     feed.run(settings, Jetstream(url or ADDRESS, None if now else cursor), limit)
 
@@ -59,5 +59,5 @@ def mastodon(
     from workers.sources import feed
     from workers.sources.mastodon import Mastodon
 
-    settings = settings_here()
+    settings = settings_here(needs=("kafka",))
     feed.run(settings, Mastodon(server, settings.secret("mastodon_token"), local), limit)

@@ -30,7 +30,7 @@ def send(
     """
     from workers.send import send_files
 
-    send_files(settings_here(), files, platform, rate)
+    send_files(settings_here(needs=("kafka",)), files, platform, rate)
 
 
 def tail(
@@ -45,7 +45,7 @@ def tail(
     """
     from workers.tail import follow
 
-    follow(settings_here(), topic, as_json, limit, track)
+    follow(settings_here(needs=("kafka",)), topic, as_json, limit, track)
 
 
 def totals(
@@ -58,4 +58,4 @@ def totals(
     """
     from workers.totals import print_totals
 
-    print_totals(settings_here(), as_json, track or [])
+    print_totals(settings_here(needs=("redis",)), as_json, track or [])

@@ -43,7 +43,9 @@ def run(
 
     Example: weathervane run infer --name infer-1 --port 9102
     """
-    settings = settings_here(name=name)
+    # Ingest and infer know no store.
+    needs = ("kafka",) if role in (Role.ingest, Role.infer) else ("kafka", "redis")
+    settings = settings_here(needs, name=name)
     if role is Role.ingest:
         from workers import ingest
 
@@ -78,5 +80,5 @@ def create() -> None:
     """
     from pipeline.topics import create_topics
 
-    created = create_topics(settings_here())
+    created = create_topics(settings_here(needs=("kafka",)))
     print(f"created {len(created)} topics" + (": " + ", ".join(created) if created else ""))

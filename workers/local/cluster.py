@@ -10,21 +10,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from pipeline.addresses import is_same_server, without_password
 from pipeline.errors import WeathervaneError
 from workers.local import kafka as local_kafka
 from workers.local import redis as local_redis
 from workers.local import state as states
+from workers.local.change import Change
+from workers.local.folder import check_room, explained, forget
 from workers.local.ports import accepts, reserve
-from workers.local.readiness import (
-    host_and_port,
-    is_ready,
-    report,
-    state_of,
-    without_password,
-)
+from workers.local.readiness import host_and_port, is_ready, problem_of, report, state_of
 from workers.local.specs import Endpoints, WorkerSpec
 from workers.local.state import State
 from workers.local.supervision import Process, Supervisor
@@ -36,6 +36,17 @@ _SERVER_SECONDS = 60
 """Longest wait for Kafka and Redis, in seconds; a Kafka that was killed takes about ten."""
 _CRASHES = 3
 """A process that has ended this often before it was ready fails `up`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The arguments of `Cluster.up`."""
+
+    workers: Callable[[Endpoints], list[WorkerSpec]]
+    prepare: Callable[[Endpoints], None]
+    environment: Callable[[Endpoints], dict[str, str]]
+    timeout: float
+    settings: str
 
 
 def _say(line: str) -> None:
@@ -88,13 +99,16 @@ class Cluster:
         creates what workers need (topics). Step 4: workers start. Step 5: each is ready.
         Where a step fails, or the user interrupts it, what this call started is ended again.
 
+        Where all of it runs already, only those workers are started anew of which something else
+        is asked than before; should one of them not become ready, they are put back.
+
         Args:
             workers: the workers to run, given the addresses.
             prepare: called once Kafka and Redis answer, whenever `up` is called; idempotent.
             environment: variables added to the environment of all workers.
             timeout: longest wait for step 5, in seconds; for step 2 as well where it is longer.
             attached: end everything when the thread that calls this ends, even by SIGKILL.
-            settings: a digest of what else the workers read; with another one they start anew.
+            settings: a digest of what else all workers read; with another one they start anew.
 
         Returns:
             Whether anything was started; False when all of it ran already, or when an attached
@@ -107,17 +121,16 @@ class Cluster:
         """
         with self._exclusively():
             kept = states.load(self._state_file)
-            if self._supervisor.is_running():
-                if kept is not None and kept.attached and not attached:
+            if kept is not None and self._supervisor.is_running():
+                self._refuse_ourselves(kept)
+                if kept.attached and not attached:
                     self._say("What runs here was started by a demo, and ends with it.")
                     return False
-                if kept is not None:
-                    specs = workers(kept.endpoints)
-                    wish = self._fingerprint(specs, environment(kept.endpoints), settings)
-                    if kept.fingerprint == wish:
-                        return self._complete(kept, specs, prepare, timeout)
-                self._say("The settings have changed since the last start; starting again.")
-                self._supervisor.stop()
+                if self._has_same_servers(kept) and kept.wishes.keys() == kept.workers.keys():
+                    asked = _Asked(workers, prepare, environment, timeout, settings)
+                    return self._adapt(kept, asked)
+                self._say("Kafka and Redis are to be others than before; starting all of it again.")
+            self._supervisor.stop()
             try:
                 state, specs = self._start(kept, workers, environment, attached, settings)
                 self._complete(state, specs, prepare, timeout)
@@ -128,12 +141,80 @@ class Cluster:
 
     def down(self) -> bool:
         """End all of it, workers first; False when nothing ran. Data, logs and ports are kept."""
-        if not self.home.is_dir():
+        if not self.home.exists():
             return False
         with self._exclusively():
             ran = self._supervisor.is_running()
             self._supervisor.stop()
         return ran
+
+    def wipe(self) -> list[str]:
+        """End all of it and delete data, logs and what was remembered; what is left is not ours."""
+        with self._exclusively():
+            self._supervisor.stop()
+            return forget(self.home)
+
+    def restart(self, name: str, timeout: float) -> None:
+        """End one process, let it drain, start it again, and return once it is ready.
+
+        Raises:
+            WeathervaneError: there is none of that name, or it is not ours, or it is not ready
+                in time.
+        """
+        if not self._supervisor.is_running():
+            raise WeathervaneError("nothing runs here: start it with weathervane up")
+        with self._exclusively():
+            state = self._current()
+            if name not in self.names():
+                raise WeathervaneError(f"there is no {name}; known are {', '.join(self.names())}")
+            if name in _ANSWERS and name not in state.servers:
+                address = state.endpoints.kafka if name == "kafka" else state.endpoints.redis
+                raise WeathervaneError(
+                    f"{name} is {without_password(address)}, which was not started here"
+                )
+            self._supervisor.restart(name, server=name in state.servers)
+            if name in state.servers:
+                condition = self._answers(name, state)
+            else:
+                condition = _readiness(WorkerSpec(name, [], state.workers[name]))
+            self._wait({name: condition}, timeout)
+
+    def names(self) -> list[str]:
+        """The names of servers and workers, as in `status`."""
+        return [*_ANSWERS, *self._current().workers]
+
+    def log(self, name: str) -> Path:
+        """Where the output of a process of this name goes."""
+        return self._supervisor.log(name)
+
+    def ports(self) -> dict[str, int | None]:
+        """The ports of the workers that were started last, by name."""
+        return dict(self._current().workers)
+
+    def recall(self) -> dict[str, str]:
+        """The variables that the running workers were given; none where nothing runs."""
+        return self._supervisor.recall()
+
+    def was_started(self) -> bool:
+        """Whether `up` was ever called for this folder."""
+        return states.load(self._state_file) is not None
+
+    def is_a_demo(self) -> bool:
+        """Whether what was started last ends with the command that started it."""
+        return self._current().attached
+
+    def details(self) -> dict[str, dict[str, Any]]:
+        """What `status` does not say of each process that is ours: `up_seconds` and `restarts`,
+        and `problem`, why it does not run, as far as its supervisor knows."""
+        restarts = self._supervisor.restarts()
+        return {
+            process.name: {
+                "up_seconds": process.up_seconds,
+                "restarts": restarts.get(process.name, 0),
+                "problem": problem_of(process),
+            }
+            for process in self._supervisor.processes()
+        }
 
     def status(self) -> dict[str, Any]:
         """What `weathervane status --json` prints.
@@ -166,12 +247,39 @@ class Cluster:
 
     def _current(self) -> State:
         """The state of what runs, or else the one that `up` would start with."""
-        kept = states.load(self._state_file)
+        with explained(self.home):
+            kept = states.load(self._state_file)
         if kept is not None and self._supervisor.is_running():
-            return kept
+            return self._with_password(kept)
         fresh = self._wanted(kept)
         fresh.workers = kept.workers if kept is not None else {}
         return fresh
+
+    def _with_password(self, kept: State) -> State:
+        """The state with the URL of Redis as it was given, which no file holds."""
+        redis = self._given["redis"]
+        if redis is None or kept.given_redis is None or not is_same_server(redis, kept.given_redis):
+            return kept
+        return msgspec.structs.replace(kept, given_redis=redis)
+
+    def _refuse_ourselves(self, kept: State) -> None:
+        """A server that was started here is not one to be used in its own place."""
+        ends = {"kafka": kept.endpoints.kafka, "redis": kept.endpoints.redis}
+        for name in kept.servers:
+            given = self._given[name]
+            if given is not None and is_same_server(given, ends[name]):
+                raise WeathervaneError(
+                    f"the settings name {ends[name]}, the {name.capitalize()} that up itself "
+                    f"started in this folder: unset WEATHERVANE_{name.upper()}"
+                )
+
+    def _has_same_servers(self, kept: State) -> bool:
+        before = {"kafka": kept.given_kafka, "redis": kept.given_redis}
+        return all(
+            (now is None) == (before[name] is None)
+            and (now is None or is_same_server(now, before[name] or ""))
+            for name, now in self._given.items()
+        )
 
     def _wanted(self, kept: State | None) -> State:
         return State(
@@ -190,12 +298,13 @@ class Cluster:
         settings: str,
     ) -> tuple[State, list[WorkerSpec]]:
         self._supervisor.clear()
+        check_room(self.home)
         state = self._wanted(kept)
         state.ports, reserved = reserve(state.ports)
         try:
             specs, variables = workers(state.endpoints), environment(state.endpoints)
             state.workers = {spec.name: spec.port for spec in specs}
-            state.fingerprint = self._fingerprint(specs, variables, settings)
+            state.wishes = {spec.name: _wish(spec, variables, settings) for spec in specs}
             state.attached = attached
             servers = {name: self._server_command(name, state.ports) for name in state.servers}
             commands = {spec.name: spec.argv for spec in specs}
@@ -205,6 +314,40 @@ class Cluster:
             for descriptor in reserved:
                 os.close(descriptor)
         return state, specs
+
+    def _adapt(self, kept: State, asked: _Asked) -> bool:
+        """Bring what runs to what is asked for; whether anything had to be started."""
+        state = self._with_password(msgspec.structs.replace(kept))
+        descriptors: list[int] = []
+        if self._page_port != kept.page_wanted:
+            state.page_wanted = self._page_port
+            page, descriptors = reserve({"page": self._page_port})
+            state.ports = kept.ports | page
+        try:
+            specs = asked.workers(state.endpoints)
+            variables = asked.environment(state.endpoints)
+            state.workers = {spec.name: spec.port for spec in specs}
+            state.wishes = {spec.name: _wish(spec, variables, asked.settings) for spec in specs}
+            change = Change.between(kept.wishes, state.wishes)
+            if not change:
+                return self._complete(state, specs, asked.prepare, asked.timeout)
+            self._say(str(change))
+            before = self._supervisor.commands(kept.workers), self._supervisor.recall()
+            commands = {spec.name: spec.argv for spec in specs}
+            try:
+                self._supervisor.change(state.servers, commands, variables, change.ended)
+                self._complete(state, specs, asked.prepare, asked.timeout)
+                states.save(self._state_file, state)
+            except BaseException:
+                self._say("That failed; the workers are put back to the settings of before.")
+                ended = {*change.ended, *change.started}
+                self._supervisor.change(state.servers, *before, ended)
+                self._supervisor.start_workers()
+                raise
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        return True
 
     def _server_command(self, name: str, ports: dict[str, int]) -> list[str]:
         folder = self.home / name
@@ -270,25 +413,20 @@ class Cluster:
         state_word = "running" if reached else "stopped"
         return {"state": state_word, "pid": None, "port": port, "ready": reached}
 
-    def _fingerprint(
-        self, specs: list[WorkerSpec], variables: dict[str, str], settings: str
-    ) -> str:
-        """Tells a changed wish from the same one without writing down secrets."""
-        wish = [
-            self._given,
-            self._page_port,
-            [[spec.name, spec.argv, spec.port] for spec in specs],
-            sorted(variables.items()),
-            settings,
-        ]
-        return hashlib.sha256(json.dumps(wish).encode()).hexdigest()
-
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
-        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self.home / "up.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        with explained(self.home):
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with (self.home / "up.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+
+
+def _wish(spec: WorkerSpec, variables: Mapping[str, str], settings: str) -> str:
+    """Tells a changed wish from the same one without writing down secrets."""
+    read = sorted(variables.items()) if spec.settings is None else spec.settings
+    wish = json.dumps([spec.argv, spec.port, read, settings])
+    return hashlib.sha256(wish.encode()).hexdigest()
 
 
 def _readiness(spec: WorkerSpec) -> Callable[[], bool]:

@@ -32,6 +32,16 @@ def report(process: Process | None, port: int | None, ready: bool) -> dict[str, 
     return {"state": state, "pid": pid, "port": port, "ready": state == "running"}
 
 
+def problem_of(process: Process) -> str:
+    """Why a process does not run, as far as its supervisor knows; empty where it runs."""
+    if process.pid is not None or process.state == "STOPPED":
+        return ""
+    if process.problem and process.exit_status == 0:
+        return process.problem
+    how = "by a signal" if process.exit_status < 0 else f"with exit status {process.exit_status}"
+    return f"it ended {how} and is started again"
+
+
 def is_ready(port: int, timeout: float = 2.0) -> bool:
     """Whether `/readyz` on 127.0.0.1 answers 200 within `timeout` seconds."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
@@ -50,11 +60,3 @@ def host_and_port(address: str) -> tuple[str, int]:
     parts = urlsplit(first if "://" in first else f"kafka://{first}")
     usual = 9092 if parts.scheme == "kafka" else 6379
     return parts.hostname or "127.0.0.1", parts.port or usual
-
-
-def without_password(address: str) -> str:
-    """`address` as it may be shown."""
-    parts = urlsplit(address)
-    if parts.password is None:
-        return address
-    return address.replace(f":{parts.password}@", ":***@", 1)

@@ -17,6 +17,9 @@ class WorkerSpec:
     name: str
     argv: list[str]
     port: int | None
+    settings: str | None = None
+    """A digest of what it reads of the settings: with another one it is started anew. None: with
+    any other environment."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
 
+from pipeline.addresses import without_password
 from workers.local.specs import Endpoints
 
 METRICS_PORTS = 32
@@ -13,7 +15,7 @@ METRICS_PORTS = 32
 
 
 class State(msgspec.Struct):
-    """The content of `state.json`. It holds the password of a given URL: the folder is private."""
+    """The content of `state.json`. It holds no password: `save` leaves that of a URL out."""
 
     ports: dict[str, int]
     page_wanted: int
@@ -22,8 +24,8 @@ class State(msgspec.Struct):
     given_redis: str | None = None
     workers: dict[str, int | None] = {}
     """Name and port of each worker."""
-    fingerprint: str = ""
-    """Of everything that was asked for; a different one means a restart."""
+    wishes: dict[str, str] = {}
+    """What was asked for of each worker, as a digest; with another one it is started anew."""
     attached: bool = False
     """It ends with the command that started it."""
 
@@ -64,7 +66,17 @@ def load(path: Path) -> State | None:
 
 
 def save(path: Path, state: State) -> None:
-    """Write `state`, whole or not at all."""
+    """Write `state` without passwords, whole or not at all, readable by its owner only."""
+    redis = without_password(state.given_redis) if state.given_redis is not None else None
+    shown = msgspec.structs.replace(state, given_redis=redis)
+    write_private(path, msgspec.json.format(msgspec.json.encode(shown), indent=1))
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, readable by its owner only."""
     beside = path.with_suffix(".new")
-    beside.write_bytes(msgspec.json.format(msgspec.json.encode(state), indent=1))
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
     beside.replace(path)

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from pipeline.errors import WeathervaneError
+from pipeline.setting_names import PREFIX
 from workers.local import launch
+from workers.local.memory import WORKERS
 from workers.local.ports import private_folder
 
 SERVERS = "servers"
-WORKERS = "workers"
-"""The two groups of processes; those of a group stop at the same time."""
+"""The group of Kafka and Redis; workers are the other. Those of a group stop at the same time."""
 
 _STOP_SECONDS = 30
 """From SIGTERM to SIGKILL: a worker drains within this time."""
@@ -30,6 +31,10 @@ _START_SECONDS = 60
 """A process that ends sooner than this after its start waits before the next, longer each time."""
 _LONGEST_SOCKET = 90
 """Bytes. A Unix socket's path holds about 104, and supervisord appends its pid while it binds."""
+
+_AT_REST = ("STOPPED", "FATAL")
+_STOPPABLE = ("STARTING", "RUNNING", "BACKOFF")
+"""One that has just EXITED is about to be started again."""
 
 _CONFIG = """\
 [unix_http_server]
@@ -47,6 +52,9 @@ pidfile={home}/supervisord.pid
 
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+
+[rpcinterface:weathervane]
+supervisor.rpcinterface_factory=workers.local.memory:make
 """
 
 _GROUP = """
@@ -82,6 +90,12 @@ class Process:
     pid: int | None
     stopped_at: int
     """Epoch seconds of its last end; 0 before the first."""
+    up_seconds: int | None = None
+    """Since its start; None where it does not run."""
+    exit_status: int = 0
+    """Of its last end; -1 where a signal ended it."""
+    problem: str = ""
+    """Why it could not be started at all."""
 
 
 class Supervisor:
@@ -116,7 +130,7 @@ class Supervisor:
         Args:
             servers: command of each, by name.
             workers: likewise.
-            environment: added to this process's own for all that it runs.
+            environment: added to this process's own for the workers; it is kept in memory alone.
             descriptors: kept open for as long as it lives.
             attached: end, orderly, when the thread that called this ends in whatever way.
 
@@ -125,13 +139,13 @@ class Supervisor:
         """
         for folder in (self.logs, self._run):
             folder.mkdir(parents=True, exist_ok=True)
-        self._config.write_text(self._configuration(servers, workers))
+        self._write(servers, workers)
         self._socket_name.write_text(str(self._socket_path()))
         daemon = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._config)]
         with (self.logs / "supervisord.out").open("w") as out:
             child = subprocess.Popen(
                 self._launched("supervisord", daemon, "SIGTERM" if attached else "-"),
-                env={**os.environ, **environment},
+                env=_without_settings(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -144,6 +158,82 @@ class Supervisor:
                 said = (self.logs / "supervisord.out").read_text().strip()[-500:]
                 raise WeathervaneError(f"supervisord does not start: {said or 'it says nothing'}")
             time.sleep(0.05)
+        self._remember(environment)
+
+    def _remember(self, environment: Mapping[str, str]) -> None:
+        self._call("remember", json.dumps(dict(environment)), space="weathervane")
+
+    def recall(self) -> dict[str, str]:
+        """The variables that the workers were given; none where nothing runs."""
+        return self._ask("recall")
+
+    def restarts(self) -> dict[str, int]:
+        """How often each process was started again after it had ended by itself."""
+        return self._ask("restarts")
+
+    def _ask(self, question: str) -> dict[str, Any]:
+        if not self.is_running():
+            return {}
+        try:
+            answer = self._call(question, space="weathervane")
+        except (OSError, http.client.HTTPException, xmlrpc.client.Fault):
+            # It ended between the two questions, or is that of an earlier version.
+            return {}
+        found: dict[str, Any] = json.loads(str(answer))
+        return found
+
+    def commands(self, names: Iterable[str]) -> dict[str, list[str]]:
+        """The commands that these processes were last started with, of those that are known."""
+        files = {name: self._run / f"{name}.json" for name in names}
+        return {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
+
+    def change(
+        self,
+        servers: Iterable[str],
+        workers: Mapping[str, Sequence[str]],
+        environment: Mapping[str, str],
+        ended: Iterable[str],
+    ) -> None:
+        """Make `workers` the workers, stopped where they are among `ended` or new.
+
+        Args:
+            servers: names of the servers, which run on.
+            workers: command of each, by name.
+            environment: given to all that start from now on.
+            ended: workers that are drained and ended first.
+
+        Raises:
+            WeathervaneError: one of them does not end.
+        """
+        self.end(ended)
+        self._write(self.commands(servers), workers)
+        self._call("rearrange", space="weathervane")
+        self._remember(environment)
+
+    def end(self, names: Iterable[str], group: str = WORKERS) -> None:
+        """End these processes of a group, all at once; returns when they have ended.
+
+        Raises:
+            WeathervaneError: one of them does not end.
+        """
+        waiting = set(names)
+        deadline = time.monotonic() + _STOP_SECONDS + 10
+        while waiting:
+            states = {process.name: process.state for process in self.processes()}
+            waiting = {name for name in waiting if states.get(name, "STOPPED") not in _AT_REST}
+            for name in waiting:
+                if states[name] in _STOPPABLE:
+                    with contextlib.suppress(xmlrpc.client.Fault):
+                        self._call("stopProcess", f"{group}:{name}", False)
+            if waiting and time.monotonic() > deadline:
+                raise WeathervaneError(f"{min(waiting)} does not end; see {self.log(min(waiting))}")
+            time.sleep(0.05)
+
+    def restart(self, name: str, server: bool) -> None:
+        """End one process and start it again; returns once it was started."""
+        group = SERVERS if server else WORKERS
+        self.end([name], group)
+        self._call("startProcess", f"{group}:{name}", False)
 
     def start_workers(self) -> None:
         """Start the workers that do not run; returns at once."""
@@ -159,7 +249,15 @@ class Supervisor:
             # It ended between the two questions.
             return []
         return [
-            Process(info["name"], info["statename"], info["pid"] or None, info["stop"])
+            Process(
+                info["name"],
+                info["statename"],
+                info["pid"] or None,
+                info["stop"],
+                info["now"] - info["start"] if info["pid"] else None,
+                info["exitstatus"],
+                info["spawnerr"],
+            )
             for info in infos
         ]
 
@@ -186,6 +284,11 @@ class Supervisor:
                 time.sleep(0.02)
         if self._socket_name.exists():
             Path(self._socket_name.read_text()).unlink(missing_ok=True)
+
+    def _write(
+        self, servers: Mapping[str, Sequence[str]], workers: Mapping[str, Sequence[str]]
+    ) -> None:
+        self._config.write_text(self._configuration(servers, workers))
 
     def _configuration(
         self, servers: Mapping[str, Sequence[str]], workers: Mapping[str, Sequence[str]]
@@ -240,13 +343,20 @@ class Supervisor:
             return False
         return True
 
-    def _call(self, method: str, *arguments: object) -> object:
+    def _call(self, method: str, *arguments: object, space: str = "supervisor") -> object:
         from supervisor.xmlrpc import SupervisorTransport
 
         address = f"unix://{self._socket_name.read_text()}"
         transport = SupervisorTransport(None, None, address)
         with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as proxy:
-            return getattr(proxy.supervisor, method)(*arguments)
+            return getattr(getattr(proxy, space), method)(*arguments)
+
+
+def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """What is not ours: settings reach the workers through `remember`, and change with it."""
+    return {
+        name: value for name, value in environment.items() if not name.upper().startswith(PREFIX)
+    }
 
 
 def _plain(text: object) -> str:
