@@ -124,7 +124,11 @@ class _Batch:
                 record = self._patiently(begin, end, after, error)
                 batch._pos = end
             left -= 1
-            after = max(after, record.offset + 1)
+            if after > batch.last_offset:
+                return
+            if not after <= record.offset <= batch.last_offset:
+                record = self._unread(after, after, f"says that it is at {record.offset}")
+            after = record.offset + 1
             yield record
 
     def _patiently(self, begin: int, end: int, after: int, error: Exception) -> Any:

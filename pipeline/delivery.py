@@ -119,6 +119,10 @@ class Delivery:
                 self._telemetry.progress()
                 piece = self._piece()
                 polled = self._consumer.poll(timeout_ms=self._poll_ms)
+                for place in polled.keys() - self._begun:
+                    # Also for `status`, which sees by it where a process ends time and again.
+                    log.info("%s-%d: reading from %d", *place, polled[place][0].offset)
+                    self._begun.add(place)
                 if polled:
                     self._round(polled, stop, piece)
                 elif piece is None and self._settled():
@@ -363,12 +367,7 @@ class Delivery:
                 self._consumer.seek(partition, committed)
 
     def _report_trouble(self) -> None:
-        """Whether it goes on, for whoever asks; and where partitions are begun, for the log."""
-        for place in self._consumer.assignment() - self._begun:
-            position = self._consumer.position(place, timeout_ms=1000)
-            if position is not None:
-                log.info("%s-%d: reading from %s", *place, position)
-                self._begun.add(place)
+        """Whether it goes on, for whoever asks."""
         waiting = self._isolation.waiting()
         self._telemetry.waiting(len(waiting))
         trouble = ""
