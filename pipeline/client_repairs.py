@@ -1,4 +1,4 @@
-"""Repairs of ten faults of kafka-python 3.0.12: a worker stands still for ever, or counts twice.
+"""Repairs of twelve faults of kafka-python 3.0.12: a worker stands still for ever, or counts twice.
 
 They reach into private parts, so `pyproject.toml` pins the version. Each has a test in
 `tests/pipeline/test_clients.py`, `test_arrivals.py` or a trial (10, the broker killed) that fails
@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
+from kafka.producer import record_accumulator
 from kafka.producer.producer_batch import ProducerBatch
 from kafka.producer.transaction_manager import TransactionState
-from kafka.record.memory_records import MemoryRecordsBuilder
+from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
 from pipeline.batches import Batches
 
@@ -27,7 +28,7 @@ _SENDER_POLL_MS = 100
 """Longest sleep of a producer's sender before it looks into its queue again."""
 _RENEWAL_SECONDS = 20.0
 """Longest wait for a new epoch after an abort."""
-_RENEWAL_LOOK_SECONDS = 0.002
+_LOOK_SECONDS = 0.002
 
 
 def finish_joins(made: KafkaConsumer) -> None:
@@ -124,6 +125,24 @@ def step_over_unreadable(made: KafkaConsumer) -> None:
     fetcher.PartitionRecords = Tolerant
 
 
+def take_up_parked(made: KafkaConsumer) -> None:
+    """Let the records of a partition that was paused be taken up once it is resumed.
+
+    kafka-python 3.0.12 keeps what was fetched of it aside, and looks there only while it has no
+    records in hand. Records of another partition that were read to their end count as some: where
+    no other partition is read, the resumed one stands still for ever.
+    """
+    fetcher = made._fetcher
+    fetched = fetcher.fetched_records
+
+    def fetched_records(*args: Any, **options: Any) -> Any:
+        if fetcher._next_partition_records is not None and not fetcher._next_partition_records:
+            fetcher._next_partition_records = None
+        return fetched(*args, **options)
+
+    fetcher.fetched_records = fetched_records
+
+
 class _Null(bytes):
     """A header's value that is null, where kafka-python asks for bytes."""
 
@@ -182,6 +201,12 @@ def _teach_nulls() -> None:
         given = [(n, None if isinstance(v, _Null) else v) for n, v in headers] if headers else []
         return encode(self, timestamp, key, value, given)
 
+    def own_batches(data: Any) -> Iterator[Any]:
+        # To split one it reads it, where a name that is not UTF-8 would end the sender's work.
+        batches = Batches(MemoryRecords(data), lambda offset: False, lambda *what: None)
+        return iter(batches.next_batch, None)
+
+    record_accumulator.MemoryRecords = own_batches
     try_append.keeps_nulls = True  # type: ignore[attr-defined]
     ProducerBatch.try_append = try_append
     MemoryRecordsBuilder.append = encode_nulls
@@ -214,9 +239,32 @@ def renew_after_abort(made: KafkaProducer) -> None:
         while manager.is_bumping_epoch():
             if time.monotonic() > deadline:
                 raise KafkaTimeoutError("the producer was not given a new epoch")
-            time.sleep(_RENEWAL_LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS)
 
     made.abort_transaction = abort_and_renew
+
+
+def flush_parts(made: KafkaProducer) -> None:
+    """Let a flush wait for the parts of a batch that was split because it was too large.
+
+    kafka-python 3.0.12 gives the flush up at the first split ("Future not done"), as if the whole
+    were lost, so that records after which a batch is too large for its topic are never written.
+    """
+    flush = made.flush
+
+    def flush_all(timeout: float | None = None) -> None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            try:
+                flush(left)
+                return
+            except UnknownError:
+                if left == 0:
+                    raise
+                time.sleep(_LOOK_SECONDS)
+
+    made.flush = flush_all
 
 
 def keep_requests(made: KafkaProducer) -> None:

@@ -13,12 +13,14 @@ from kafka.errors import KafkaError
 from pipeline.client_repairs import (
     close_in_time,
     finish_joins,
+    flush_parts,
     forget_lost,
     forget_offsets,
     keep_nulls,
     keep_requests,
     renew_after_abort,
     step_over_unreadable,
+    take_up_parked,
 )
 from pipeline.errors import ServerUnavailable
 from pipeline.settings import Settings
@@ -63,6 +65,7 @@ def consumer(settings: Settings, group: str | None, **options: Any) -> KafkaCons
         KafkaConsumer, settings, _COMMON | defaults | settings.kafka_options() | member | options
     )
     step_over_unreadable(made)
+    take_up_parked(made)
     if group is not None:
         finish_joins(made)
         forget_lost(made)
@@ -113,6 +116,7 @@ def producer(settings: Settings, transactional_id: str | None = None) -> KafkaPr
     )
     keep_requests(made)
     keep_nulls(made)
+    flush_parts(made)
     if transactional_id is not None:
         forget_offsets(made)
         renew_after_abort(made)

@@ -90,9 +90,6 @@ def _cause(answers: Sequence[Outgoing], sent: Sequence[Any]) -> KafkaError | Non
         why = future.exception if future.failed() else None
         if isinstance(why, (*REFUSED, *UNAVAILABLE)):
             size = len(out.value or b"")
-            return type(why)(f"{out.topic} does not take the record of {size} bytes: {_said(why)}")
+            said = f": {why.args[0]}" if why.args and why.args[0] else ""
+            return type(why)(f"{out.topic} does not take the record of {size} bytes{said}")
     return None
-
-
-def _said(error: KafkaError) -> str:
-    return f"{type(error).__name__} {error}".strip()
