@@ -20,6 +20,9 @@ def print_status(local: Cluster, as_json: bool) -> None:
         table.add_row(name, worker["state"], _shown(worker["pid"]), _shown(worker.get("port")))
     console = Console()
     console.print(table)
+    for name, worker in status["workers"].items():
+        if "loop" in worker:
+            console.print(f"{name} {worker['loop']}", highlight=False, markup=False)
     for name in ("page", "kafka", "redis"):
         console.print(f"{name:<6} {status[name]}", highlight=False)
 
