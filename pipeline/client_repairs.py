@@ -1,23 +1,34 @@
-"""Repairs of seven faults of kafka-python 3.0.12: a worker stands still for ever, or counts twice.
+"""Repairs of twelve faults of kafka-python 3.0.12: a worker stands still for ever, or counts twice.
 
 They reach into private parts, so `pyproject.toml` pins the version. Each has a test in
-`tests/pipeline/test_clients.py` or a trial (10, the broker killed) that fails without it. When a
-release mends them, delete this module.
+`tests/pipeline/test_clients.py`, `test_arrivals.py` or a trial (10, the broker killed) that fails
+without it. When a release mends them, delete this module.
 """
 
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Iterator
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
+from kafka.producer import record_accumulator
+from kafka.producer.producer_batch import ProducerBatch
+from kafka.producer.transaction_manager import TransactionState
+from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
+
+from pipeline.batches import Batches
 
 log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 5.0
 _SENDER_POLL_MS = 100
 """Longest sleep of a producer's sender before it looks into its queue again."""
+_RENEWAL_SECONDS = 20.0
+"""Longest wait for a new epoch after an abort."""
+_LOOK_SECONDS = 0.002
 
 
 def finish_joins(made: KafkaConsumer) -> None:
@@ -80,6 +91,180 @@ def forget_lost(made: KafkaConsumer) -> None:
 
     coordinator.reset_generation = reset_and_prepare
     coordinator._on_join_complete_async = complete_afresh
+
+
+def step_over_unreadable(made: KafkaConsumer) -> None:
+    """Let a record or batch that cannot be read be stepped over: what stands for it says so.
+
+    kafka-python 3.0.12 raises from every poll while such a record is kept: a header whose name is
+    not UTF-8, which the protocol does not ask for, is enough, and a batch that takes all memory
+    once it is decompressed ends the process each time. A batch with a wrong checksum is fetched
+    once more before it is given up.
+    """
+    fetcher = made._fetcher
+    suspects: set[tuple[Any, int]] = set()
+
+    class Tolerant(fetcher.PartitionRecords):  # type: ignore[misc, name-defined]
+        def _unpack_records(self, place: Any, records: Any, *serializers: Any) -> Iterator[Any]:
+            def again(offset: int) -> bool:
+                if (place, offset) in suspects:
+                    suspects.discard((place, offset))
+                    return False
+                suspects.add((place, offset))
+                log.warning("%s-%d@%d: wrong checksum, fetched once more", *place, offset)
+                return True
+
+            def report(first: int, last: int, reason: str) -> None:
+                what = (*place, first, last, reason)
+                log.error("%s-%d: stepped over: offsets %d to %d %s", *what)
+
+            readable = Batches(records, again, report)
+            found: Iterator[Any] = super()._unpack_records(place, readable, *serializers)
+            return found
+
+    fetcher.PartitionRecords = Tolerant
+
+
+def take_up_parked(made: KafkaConsumer) -> None:
+    """Let the records of a partition that was paused be taken up once it is resumed.
+
+    kafka-python 3.0.12 keeps what was fetched of it aside, and looks there only while it has no
+    records in hand. Records of another partition that were read to their end count as some: where
+    no other partition is read, the resumed one stands still for ever.
+    """
+    fetcher = made._fetcher
+    fetched = fetcher.fetched_records
+
+    def fetched_records(*args: Any, **options: Any) -> Any:
+        if fetcher._next_partition_records is not None and not fetcher._next_partition_records:
+            fetcher._next_partition_records = None
+        return fetched(*args, **options)
+
+    fetcher.fetched_records = fetched_records
+
+
+class _Null(bytes):
+    """A header's value that is null, where kafka-python asks for bytes."""
+
+
+_NULL = _Null()
+
+
+class _NullValue:
+    """A record's value that is null, where kafka-python asks for a key or a value."""
+
+    def serialize(self, topic: str, headers: Any, data: Any) -> Any:
+        """The bytes themselves, or none."""
+        return None if data is self else data
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def keep_nulls(made: KafkaProducer) -> None:
+    """Let headers be null, and key and value at once, as the protocol has it and others write it.
+
+    kafka-python 3.0.12 reads such records and raises where they are to be written.
+    """
+    if not hasattr(ProducerBatch.try_append, "keeps_nulls"):
+        _teach_nulls()
+    nothing = _NullValue()
+    made.config["value_serializer"] = nothing
+    send = made.send
+
+    def send_nulls(
+        topic: str, value: Any = None, key: Any = None, headers: Any = None, **options: Any
+    ) -> Any:
+        value = nothing if value is None and key is None else value
+        return send(topic, value, key, _held(headers), **options)
+
+    made.send = send_nulls
+
+
+def _held(headers: Any) -> Any:
+    """Headers as kafka-python takes them."""
+    if not headers or all(value is not None for _, value in headers):
+        return headers
+    return [(name, _NULL if value is None else value) for name, value in headers]
+
+
+def _teach_nulls() -> None:
+    append, encode = ProducerBatch.try_append, MemoryRecordsBuilder.append
+
+    def try_append(
+        self: Any, timestamp_ms: Any, key: Any, value: Any, headers: Any, **options: Any
+    ) -> Any:
+        # It counts their bytes, also where it splits a batch and reads them as null again.
+        return append(self, timestamp_ms, key, value, _held(headers), **options)
+
+    def encode_nulls(self: Any, timestamp: Any, key: Any, value: Any, headers: Any = None) -> Any:
+        given = [(n, None if isinstance(v, _Null) else v) for n, v in headers] if headers else []
+        return encode(self, timestamp, key, value, given)
+
+    def own_batches(data: Any) -> Iterator[Any]:
+        # To split one it reads it, where a name that is not UTF-8 would end the sender's work.
+        batches = Batches(MemoryRecords(data), lambda offset: False, lambda *what: None)
+        return iter(batches.next_batch, None)
+
+    record_accumulator.MemoryRecords = own_batches
+    try_append.keeps_nulls = True  # type: ignore[attr-defined]
+    ProducerBatch.try_append = try_append
+    MemoryRecordsBuilder.append = encode_nulls
+
+
+def renew_after_abort(made: KafkaProducer) -> None:
+    """Let a transaction that follows an aborted one begin with sequence numbers of its own.
+
+    kafka-python 3.0.12 goes on counting behind batches that the broker refused. The next batch for
+    the partition is out of order, the producer takes a new epoch in the middle of the transaction,
+    and neither commit nor abort is possible any more: the process has to end. Java takes the epoch
+    where it aborts (`epochBumpRequired`); so does this.
+
+    Raises:
+        KafkaTimeoutError: there is no new epoch within 20 s.
+    """
+    manager, abort = made._transaction_manager, made.abort_transaction
+
+    def over() -> bool:
+        state = manager._current_state
+        return state in (TransactionState.BUMPING_PRODUCER_EPOCH, TransactionState.READY)
+
+    def abort_and_renew() -> None:
+        # Where it took an epoch by itself, the broker has aborted the transaction already.
+        if not over():
+            abort()
+        manager.bump_producer_id_and_epoch()
+        made._sender.wakeup()
+        deadline = time.monotonic() + _RENEWAL_SECONDS
+        while manager.is_bumping_epoch():
+            if time.monotonic() > deadline:
+                raise KafkaTimeoutError("the producer was not given a new epoch")
+            time.sleep(_LOOK_SECONDS)
+
+    made.abort_transaction = abort_and_renew
+
+
+def flush_parts(made: KafkaProducer) -> None:
+    """Let a flush wait for the parts of a batch that was split because it was too large.
+
+    kafka-python 3.0.12 gives the flush up at the first split ("Future not done"), as if the whole
+    were lost, so that records after which a batch is too large for its topic are never written.
+    """
+    flush = made.flush
+
+    def flush_all(timeout: float | None = None) -> None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            try:
+                flush(left)
+                return
+            except UnknownError:
+                if left == 0:
+                    raise
+                time.sleep(_LOOK_SECONDS)
+
+    made.flush = flush_all
 
 
 def keep_requests(made: KafkaProducer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
@@ -12,13 +13,18 @@ from kafka.errors import KafkaError
 from pipeline.client_repairs import (
     close_in_time,
     finish_joins,
+    flush_parts,
     forget_lost,
     forget_offsets,
+    keep_nulls,
     keep_requests,
+    renew_after_abort,
+    step_over_unreadable,
+    take_up_parked,
 )
 from pipeline.errors import ServerUnavailable
 from pipeline.settings import Settings
-from pipeline.topics import MAX_RECORD_BYTES
+from pipeline.topics import LETTER_BYTES
 
 SESSION_SECONDS = 10.0
 """Without a heartbeat for so long a member is evicted."""
@@ -58,10 +64,20 @@ def consumer(settings: Settings, group: str | None, **options: Any) -> KafkaCons
     made: KafkaConsumer = _connected(
         KafkaConsumer, settings, _COMMON | defaults | settings.kafka_options() | member | options
     )
+    step_over_unreadable(made)
+    take_up_parked(made)
     if group is not None:
         finish_joins(made)
         forget_lost(made)
     return made
+
+
+def on_topics(member: KafkaConsumer, told: Callable[[set[str]], None]) -> None:
+    """Be told the names of all topics with all metadata, every half minute, by another thread.
+
+    Of all topics where the consumer subscribes to a pattern.
+    """
+    member._client.cluster.add_listener(lambda cluster: told(set(cluster.topics())))
 
 
 def membership(member: KafkaConsumer) -> tuple[bool, str]:
@@ -82,9 +98,8 @@ def producer(settings: Settings, transactional_id: str | None = None) -> KafkaPr
         ServerUnavailable: Kafka does not answer.
     """
     options: dict[str, Any] = {
-        # One record may be as large as the dead-letter topics take; the rest of the limit is
-        # room for the error headers.
-        "max_request_size": MAX_RECORD_BYTES + 100_000,
+        # One record may be as large as the dead-letter topics take.
+        "max_request_size": LETTER_BYTES,
         "batch_size": 256 * 1024,
         "linger_ms": 5,
         "compression_type": "lz4",
@@ -100,10 +115,18 @@ def producer(settings: Settings, transactional_id: str | None = None) -> KafkaPr
         KafkaProducer, settings, _COMMON | options | settings.kafka_options()
     )
     keep_requests(made)
+    keep_nulls(made)
+    flush_parts(made)
     if transactional_id is not None:
         forget_offsets(made)
+        renew_after_abort(made)
     close_in_time(made)
     return made
+
+
+def knows(writer: KafkaProducer, topic: str) -> bool:
+    """Whether a producer has heard of a topic; where it has not, `send` waits for it."""
+    return writer._metadata.partitions_for_topic(topic) is not None
 
 
 def _connected(kind: Any, settings: Settings, options: dict[str, Any]) -> Any:

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Sequence
 
 Headers = list[tuple[str, bytes]]
+"""As Kafka has them; a value that another's producer wrote may be null."""
 
 RECEIVED = "ce_received"
 """CloudEvents extension: when the raw record reached Kafka, epoch milliseconds."""
@@ -14,6 +15,8 @@ POST_PARTITION = "ce_postpartition"
 POST_OFFSET = "ce_postoffset"
 """CloudEvents extensions: where in `posts` the scored post stands."""
 
+_DIGITS = 19
+"""So many may be more than 64 bits."""
 _TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
 
 
@@ -40,7 +43,8 @@ def header(headers: Sequence[tuple[str, bytes]], name: str) -> bytes | None:
 def header_int(headers: Sequence[tuple[str, bytes]], name: str) -> int | None:
     """The header as a whole number; None where absent or not a number."""
     value = header(headers, name)
-    return int(value) if value is not None and value.isdigit() else None
+    is_number = value is not None and len(value) < _DIGITS and value.isdigit()
+    return int(value) if value is not None and is_number else None
 
 
 def _next_span(parent: bytes | None) -> bytes:

@@ -91,7 +91,8 @@ class Behind:
         """In seconds, at `now` (epoch seconds), when these records of one topic were read."""
         oldest = {record.partition: record.timestamp for record in reversed(records)}
         for partition, timestamp in oldest.items():
-            self._turns[partition] = now - timestamp / 1000, now
+            # A producer may write any time, or none (-1): then it is not known.
+            self._turns[partition] = now - timestamp / 1000 if timestamp > 0 else 0.0, now
         recent = {p: turn for p, turn in self._turns.items() if now - turn[1] < FORGOTTEN_SECONDS}
         self._turns = recent
         return max(lag for lag, _ in recent.values())

@@ -71,6 +71,27 @@ class Telemetry:
         self._lag_seconds = Gauge(
             "lag_seconds", "Age of the last record handled while behind", ["stage"], **labels
         )
+        self._aborted = Counter(
+            "aborted_transactions",
+            "Transactions that were aborted; their records are read again",
+            ["stage"],
+            **labels,
+        )
+        self._unread = Counter(
+            "unreadable_batches",
+            "Records or batches that cannot be read as such, and were stepped over",
+            ["stage"],
+            **labels,
+        )
+        self._waiting = Gauge(
+            "waiting_partitions",
+            "Partitions that wait for a topic to take the answer to a record",
+            ["stage"],
+            **labels,
+        )
+        self._strangers = Gauge(
+            "unread_topics", "Raw topics of platforms that are not read", ["stage"], **labels
+        )
         self._is_ready = Gauge("ready", "1 when the worker takes work", ["stage"], **labels)
         self._last = Gauge(
             "last_progress_timestamp_seconds", "When the loop last came round", ["stage"], **labels
@@ -79,7 +100,8 @@ class Telemetry:
         # A series that is there from the start, at 0, can be alerted on.
         for outcome in ("ok", "dead_lettered"):
             self._records.labels(stage, outcome)
-        self._shed.labels(stage)
+        for series in (self._shed, self._aborted, self._unread, self._waiting):
+            series.labels(stage)
         self._weight.labels(stage).set(1)
         self._is_ready.labels(stage).set_function(lambda: self.readiness()[0])
         self._lag_records.labels(stage).set(0)
@@ -94,6 +116,25 @@ class Telemetry:
         """Count one dead letter."""
         self.count("dead_lettered")
         self._letters.labels(self.stage, type(error).__name__).inc()
+
+    def aborted(self) -> None:
+        """Count a transaction that was aborted."""
+        self._aborted.labels(self.stage).inc()
+
+    def unread(self, letters: int) -> None:
+        """Count dead letters of what cannot be read as a record or a batch."""
+        if letters:
+            self._unread.labels(self.stage).inc(letters)
+            self.count("dead_lettered", letters)
+            self._letters.labels(self.stage, "Unread").inc(letters)
+
+    def waiting(self, partitions: int) -> None:
+        """Note how many partitions wait while others go on."""
+        self._waiting.labels(self.stage).set(partitions)
+
+    def strangers(self, topics: int) -> None:
+        """Note how many raw topics are left alone."""
+        self._strangers.labels(self.stage).set(topics)
 
     def shed(self, posts: int, weight: float) -> None:
         """Count posts that were shed, and note how many posts one stands for that was not."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from dataclasses import dataclass
 
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import BrokerResponseError, KafkaError, TopicAlreadyExistsError
 
 from pipeline.errors import ServerUnavailable
 from pipeline.settings import Settings
 
 RAW_PREFIX = "posts.raw."
-RAW_PATTERN = r"^posts\.raw\.[a-z0-9_-]+$"
 POSTS = "posts"
 SENTIMENT = "sentiment"
 SHED = "shed"
@@ -30,7 +30,8 @@ PLATFORMS = ("weathervane", "bluesky", "mastodon", "x", "weibo")
 
 MAX_RECORD_BYTES = 2_000_000
 """Largest record of a raw topic. Dead letters are the record and its error headers."""
-_DEAD_LETTER_ROOM = 100_000
+LETTER_BYTES = MAX_RECORD_BYTES + 100_000
+"""Largest dead letter."""
 _SEGMENTS = 6
 """Kafka deletes whole segments: so many make up the time for which a topic keeps its records."""
 _TABLE = {
@@ -44,6 +45,10 @@ _TABLE = {
 }
 
 log = logging.getLogger(__name__)
+
+
+class TopicMissing(KafkaError):  # type: ignore[misc]
+    """A topic that is written to does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
     replaced = {"max.compaction.lag.ms": kept["retention.ms"]}
     specs.append(TopicSpec(ALERTS, 1, {"cleanup.policy": "compact"} | replaced))
     specs += [TopicSpec(name, settings.partitions, _TABLE) for name in MONITOR_TABLES]
-    with_room = letters | {"max.message.bytes": str(MAX_RECORD_BYTES + _DEAD_LETTER_ROOM)}
+    with_room = letters | {"max.message.bytes": str(LETTER_BYTES)}
     read = (*raw, POSTS, SENTIMENT, ROLLUPS, ALERT_COMMANDS)
     specs += [TopicSpec(dead_letter_topic(name), 1, with_room) for name in read]
     return specs
@@ -85,6 +90,28 @@ def kept_hours(retention_hours: float) -> float:
     segment, and an hour for the broker, which looks every few minutes.
     """
     return retention_hours * (1 + 1 / _SEGMENTS) + 1
+
+
+def provide(settings: Settings, topic: str) -> None:
+    """Let a topic be there: one of ours that is missing is created.
+
+    Raises:
+        TopicMissing: it is not there, and it is none of ours or Kafka refuses to create it.
+        KafkaError: Kafka does not answer.
+    """
+    with closing(KafkaAdminClient(**settings.kafka_options())) as admin:
+        if topic in admin.list_topics():
+            return
+        spec = next((spec for spec in topic_specs(settings) if spec.name == topic), None)
+        if spec is None:
+            raise TopicMissing(f"the topic {topic} does not exist")
+        try:
+            _create(admin, spec, settings.replication)
+        except BrokerResponseError as error:
+            raise TopicMissing(
+                f"the topic {topic} does not exist, and Kafka refuses to create it: {error}"
+            ) from error
+        log.warning("the topic %s was missing, it has been created", topic)
 
 
 def create_topics(settings: Settings) -> list[str]:

@@ -23,7 +23,7 @@ from pipeline.records import Outgoing, Record, dead_letter
 from pipeline.settings import Settings
 from pipeline.shedding import Behind, Shed, Shedding, keeps
 from pipeline.telemetry import Telemetry
-from pipeline.topics import POSTS, SENTIMENT, SHED
+from pipeline.topics import POSTS, SENTIMENT, SHED, provide
 from workers.device import LOAD_SECONDS, Device
 from workers.process import watchdog, worker
 
@@ -256,4 +256,11 @@ def run(settings: Settings, port: int) -> None:
             preparer = Preparer.load(release)
             salt = settings.secret("author_salt")
             transform = Infer(preparer, device, salt, telemetry, shedding)
-            Delivery(source, sink, transform, telemetry, settings.batch_seconds).run(stop)
+            Delivery(
+                source,
+                sink,
+                transform,
+                telemetry,
+                settings.batch_seconds,
+                provide=partial(provide, settings),
+            ).run(stop)

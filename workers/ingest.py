@@ -12,7 +12,7 @@ from functools import partial
 
 import msgspec
 
-from pipeline.clients import consumer, membership, producer
+from pipeline.clients import consumer, membership, on_topics, producer
 from pipeline.deletion import deletion
 from pipeline.delivery import Delivery, Prefix
 from pipeline.errors import Unreadable
@@ -23,9 +23,10 @@ from pipeline.post import IngestedPost, Media, Post, encoder
 from pipeline.records import Outgoing, Record, dead_letter
 from pipeline.settings import Settings
 from pipeline.telemetry import Telemetry
-from pipeline.topics import MAX_RECORD_BYTES, POSTS, RAW_PATTERN, RAW_PREFIX
+from pipeline.topics import MAX_RECORD_BYTES, POSTS, RAW_PREFIX, provide
 from pipeline.tracks import TrackFile
 from workers.process import watchdog, worker
+from workers.strangers import RAW_PATTERN, Strangers
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +157,16 @@ def run(settings: Settings, port: int) -> None:
             closing(producer(settings, f"{GROUP}-{settings.name}")) as sink,
         ):
             telemetry.needs(partial(membership, source))
+            on_topics(source, Strangers(telemetry))
             source.subscribe(pattern=RAW_PATTERN)
             transform = Ingest(tracks, cleaner, telemetry)
+            delivery = Delivery(
+                source,
+                sink,
+                transform,
+                telemetry,
+                settings.batch_seconds,
+                provide=partial(provide, settings),
+            )
             telemetry.ready(True)
-            Delivery(source, sink, transform, telemetry, settings.batch_seconds).run(stop)
+            delivery.run(stop)

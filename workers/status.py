@@ -129,7 +129,7 @@ def _lag(settings: Settings, kafka: str) -> dict[str, int]:
 
         try:
             with closing(Lag(settings)) as lag:
-                found.update({name: group.records for name, group in lag.read().items()})
+                found.update({name: group.records for name, group in lag.read().stages.items()})
         except (KafkaError, WeathervaneError, KeyError, OSError):
             # A status without the lag is better than none.
             found.clear()
@@ -159,6 +159,8 @@ def _print(local: Cluster, status: dict[str, Any]) -> None:
     for name, worker in status["workers"].items():
         if worker["reason"]:
             console.print(f"{name}: {worker['reason']}", markup=False)
+        if "loop" in worker:
+            console.print(f"{name} {worker['loop']}", markup=False)
     for name in ("page", "kafka", "redis"):
         console.print(f"{name:<6} {status[name] or '-'}", markup=False)
 

@@ -180,3 +180,30 @@ def test_a_commit_ends_where_records_are_refused(kafka: str) -> None:
     thread.join(30)
     assert not thread.is_alive(), "the transaction does not end"
     assert raised
+
+
+def test_a_partition_that_was_paused_is_read_on_where_no_other_is(kafka: str) -> None:
+    settings, topic = load_settings(kafka=kafka, name="paused"), "paused"
+    with closing(KafkaAdminClient(**settings.kafka_options())) as admin:
+        admin.create_topics([NewTopic(topic, 2, 1)])
+    first, second = (TopicPartition(topic, number) for number in range(2))
+    with closing(producer(settings)) as sink:
+        for number in range(20):
+            sink.send(topic, value=b"x", partition=number % 2)
+    with closing(consumer(settings, None, max_poll_records=5)) as source:
+        source.assign([first, second])
+        got: dict[TopicPartition, int] = {first: 0, second: 0}
+
+        def read(most: int) -> int:
+            for place, batch in source.poll(timeout_ms=50, max_records=most).items():
+                got[place] += len(batch)
+            return sum(got.values())
+
+        until(lambda: read(1), "something of either was read")
+        one = first if got[first] else second
+        other = second if one == first else first
+        source.pause(one)
+        until(lambda: read(5) and got[other] == 10, "the other was read to its end")
+        source.pause(other)
+        source.resume(one)
+        until(lambda: read(5) and got[one] == 10, "the rest of it was read")

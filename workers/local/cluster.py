@@ -23,6 +23,7 @@ from workers.local import redis as local_redis
 from workers.local import state as states
 from workers.local.change import Change
 from workers.local.folder import check_room, explained, forget
+from workers.local.loops import loop
 from workers.local.ports import accepts, reserve
 from workers.local.readiness import host_and_port, is_ready, problem_of, report, state_of
 from workers.local.specs import Endpoints, WorkerSpec
@@ -221,7 +222,8 @@ class Cluster:
 
         `{"kafka", "redis", "page", "workers": {name: {"state", "pid", "port", "ready"}}}`. States:
         running (and ready, where it can tell), starting, backoff (it ended and waits for its next
-        start), stopped, failed. `pid` is null where nothing runs or the server is not ours.
+        start), stopped, failed. `pid` is null where nothing runs or the server is not ours. One
+        started three times at the same record has "loop" besides, a sentence.
         """
         state = self._current()
         running = {process.name: process for process in self._supervisor.processes()}
@@ -230,6 +232,8 @@ class Cluster:
             process = running.get(name)
             ready = process is not None and (port is None or is_ready(port))
             found[name] = report(process, port, ready)
+            if (why := loop(self._supervisor.log(name))) is not None:
+                found[name]["loop"] = why
         return {
             "kafka": state.endpoints.kafka,
             "redis": without_password(state.endpoints.redis),

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import Any
 
 import faust
@@ -23,7 +24,15 @@ from pipeline.posts_reader import PostReader
 from pipeline.settings import Settings
 from pipeline.store import Store, connect
 from pipeline.telemetry import Telemetry
-from pipeline.topics import ALERT_COMMANDS, ALERTS, MONITOR, MONITOR_TABLES, ROLLUPS, SENTIMENT
+from pipeline.topics import (
+    ALERT_COMMANDS,
+    ALERTS,
+    MONITOR,
+    MONITOR_TABLES,
+    ROLLUPS,
+    SENTIMENT,
+    provide,
+)
 from workers.monitor.combine import Combine
 from workers.monitor.ledger import Ledger
 from workers.monitor.series import Series
@@ -158,7 +167,13 @@ def _combining(
             telemetry=telemetry,
         )
         delivery = Delivery(
-            source, sink, combine, telemetry, settings.batch_seconds, pause=combine.pause
+            source,
+            sink,
+            combine,
+            telemetry,
+            settings.batch_seconds,
+            pause=combine.pause,
+            provide=partial(provide, settings),
         )
         thread = threading.Thread(
             target=_guarded, args=(delivery.run, stop), name="combine", daemon=True
