@@ -231,9 +231,15 @@ class Store:
         ]
 
     def _exemplars(self, names: Iterable[str]) -> list[Exemplar]:
-        """Those of these names that are there still, in their order."""
+        """Those of these names that are there still and not hidden, in their order."""
         found = self._pipeline(("HGET", name, "j") for name in names)
-        return [_exemplars.decode(value) for value in found if value is not None]
+        kept = [_exemplars.decode(value) for value in found if value is not None]
+        needs = dict.fromkeys(need for exemplar in kept for need in exemplar.needs)
+        places = (need.partition(":") for need in needs)
+        keys = (Keys(self._namespace, int(part)).state(int(member)) for part, _, member in places)
+        states = self._pipeline(("HGET", key, "s") for key in keys)
+        hidden = {need for need, state in zip(needs, states, strict=True) if state == b"hide"}
+        return [exemplar for exemplar in kept if hidden.isdisjoint(exemplar.needs)]
 
 
 def connect(url: str) -> redis.Redis:

@@ -15,7 +15,7 @@ from typing import Any
 from pipeline.errors import Unreadable
 from pipeline.notice import Action, Notice, Subject
 from pipeline.platforms.canonical import noticed
-from pipeline.platforms.reading import identity, identities, member
+from pipeline.platforms.reading import identities, identity, member
 
 _OF_POSTS: dict[str, Action | None] = {
     "delete": "delete",
@@ -51,7 +51,10 @@ def is_compliance(data: dict[str, Any]) -> bool:
     """Whether a record is such an event and no tweet, which may have a field of the same name."""
     inner = member(data, "data") or data
     if isinstance(inner.get("action"), str):
-        return identity(inner, "id_str", "id") is not None and not inner.keys() & {"text", "full_text"}
+        return identity(inner, "id_str", "id") is not None and not inner.keys() & {
+            "text",
+            "full_text",
+        }
     return identity(inner, "id_str", "id") is None and not _NAMES.isdisjoint(inner)
 
 

@@ -84,7 +84,10 @@ def test_a_bluesky_update_is_an_edit() -> None:
         (b"", "the record is empty"),
         (b"\xff\xfe", "not JSON"),
         (b'{"id": "a"', "not JSON"),
-        (canonical_record(text="?").replace(b"?", "气死我了".encode("gbk")), "not UTF-8 at byte 71"),
+        (
+            canonical_record(text="?").replace(b"?", "气死我了".encode("gbk")),
+            "not UTF-8 at byte 71",
+        ),
         (b"[1]", "the JSON is a list"),
         (b'{"text": "no id"}', "no id"),
         (b'{"id": 5, "text": "x"}', "id is a int"),
@@ -109,7 +112,15 @@ def test_what_cannot_be_read_says_why(value: bytes, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"author": 7.5}, {"author": {"id": None}}, {"lang": 5}, {"reply_to": []}, {"platform": 1}, {"url": {}}]
+    "wrong",
+    [
+        {"author": 7.5},
+        {"author": {"id": None}},
+        {"lang": 5},
+        {"reply_to": []},
+        {"platform": 1},
+        {"url": {}},
+    ],
 )
 def test_an_optional_field_of_the_wrong_type_costs_the_field_only(wrong: dict[str, object]) -> None:
     assert canonical.decode(canonical_record(**wrong)) == canonical.decode(canonical_record())
