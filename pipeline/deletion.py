@@ -38,6 +38,7 @@ def deletion(
     now: datetime,
     source: str,
     parent: Headers,
+    *,
     of: Kind = "post",
     action: Action = "delete",
 ) -> Outgoing:

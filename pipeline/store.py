@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from redis.retry import Retry
 from pipeline.buckets import LEVELS, MINUTE, Bucket, BucketKey, Counts, Exemplar, counts_of
 from pipeline.errors import WeathervaneError
 from pipeline.event import EMOTIONS
-from pipeline.keys import Keys
+from pipeline.keys import Keys, member_of
 
 _exemplars = msgspec.json.Decoder(Exemplar)
 
@@ -129,6 +129,12 @@ class Store:
         places = [(k.exemplars(track, minute - minute % MINUTE), k) for k in self._partitions()]
         names = sorted(self._named(places), key=lambda pair: -pair[1])
         return self._exemplars(name for name, _ in names)
+
+    def holds(self, ids: Collection[str]) -> bool:
+        """Whether any of these posts is an exemplar still."""
+        members = [member_of(post_id) for post_id in ids]
+        names = [f"{keys.shown}{member}" for keys in self._partitions() for member in members]
+        return any(self._pipeline(("EXISTS", name) for name in names))
 
     def changes(self, cursor: str = "") -> tuple[list[tuple[str, int]], str]:
         """Which (track, minute start) changed after the cursor, and the cursor after them.

@@ -103,7 +103,7 @@ class Ingest:
         source = f"/weathervane/ingest/{notice.id.partition(':')[0]}"
         now = datetime.now(UTC)
         return [
-            deletion(subject.id, now, source, record.headers, subject.of, notice.action)
+            deletion(subject.id, now, source, record.headers, of=subject.of, action=notice.action)
             for subject in notice.subjects
         ]
 

@@ -43,12 +43,10 @@ def mended(value: bytes) -> Any:
 
 
 def _decoded(value: bytes) -> str:
+    # UTF-16 and UTF-32 are known by their byte order mark or by where the zeros of `{"` stand.
     encoding = json.detect_encoding(value)
-    if encoding.startswith("utf-8"):
-        text = _utf8(value)
-    else:
-        # UTF-16 and UTF-32, by their byte order mark or by where the zeros of `{"` stand.
-        text = value.decode(encoding, "replace")
+    wide = not encoding.startswith("utf-8")
+    text = value.decode(encoding, "replace") if wide else _utf8(value)
     return text.strip(_BOM + "\x00 \t\r\n")
 
 

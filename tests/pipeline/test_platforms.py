@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import Unreadable
 from pipeline.platforms import DECODERS, bluesky, canonical
-from pipeline.post import Author
+from pipeline.post import Author, Post
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
 
@@ -72,8 +72,8 @@ def test_a_bluesky_update_is_an_edit() -> None:
         bluesky.decode(json.dumps(commit(body, operation=operation)).encode())
         for operation in ("create", "update")
     )
-    assert first is not None
-    assert edited is not None
+    assert isinstance(first, Post)
+    assert isinstance(edited, Post)
     assert (first.id, first.revision, first.edited_at) == (edited.id, 0, None)
     assert (edited.revision, edited.edited_at) == (1, datetime(2026, 3, 1, 12, tzinfo=UTC))
 
@@ -162,7 +162,7 @@ def test_a_bluesky_post_is_mapped() -> None:
         "reply": {"parent": {"uri": "at://did:plc:x/app.bsky.feed.post/1"}},
     }
     post = bluesky.decode(json.dumps(commit(record)).encode())
-    assert post is not None
+    assert isinstance(post, Post)
     assert post.id == "bluesky:at://did:plc:abc/app.bsky.feed.post/3kabc"
     assert post.created_at == datetime(2026, 3, 1, 12, 0, 0, 500_000, UTC)
     assert (post.lang, post.text) == ("en-US", "good dog")
@@ -178,13 +178,13 @@ def test_a_quote_with_pictures_has_its_pictures() -> None:
         "embed": {"$type": "app.bsky.embed.recordWithMedia", "media": {"images": [image]}},
     }
     post = bluesky.decode(json.dumps(commit(record)).encode())
-    assert post is not None
+    assert isinstance(post, Post)
     assert [media.kind for media in post.media] == ["image"]
 
 
 def test_without_a_client_time_the_servers_time_counts() -> None:
     post = bluesky.decode(json.dumps(commit({"text": "x"})).encode())
-    assert post is not None
+    assert isinstance(post, Post)
     assert post.created_at == datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
