@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import Unreadable
+from pipeline.notice import Notice
 from pipeline.platforms import DECODERS, bluesky, canonical
 from pipeline.post import Author, Post
 
@@ -231,8 +232,9 @@ def test_a_broken_bluesky_post_says_why(event: dict[str, object], reason: str) -
 def test_every_recorded_event_is_read_or_skipped() -> None:
     files = sorted((SAMPLES / "bluesky").glob("jetstream*.jsonl"))
     read = [bluesky.decode(line) for file in files for line in file.read_bytes().splitlines()]
-    deleted = [post.deleted for post in read if post is not None]
+    deleted = [post.deleted for post in read if isinstance(post, Post)]
     assert (deleted.count(False), deleted.count(True)) == (14, 1)
+    assert [notice.action for notice in read if isinstance(notice, Notice)] == ["show"]
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the recorded samples are not here")

@@ -55,7 +55,12 @@ def repeats(post: Post) -> tuple[str | None, str | None, tuple[str, ...]]:
 
 def test_a_retweet_goes_with_what_it_repeats() -> None:
     assert repeats(read("x", RETWEET | {"retweeted_status": ORIGINAL})) == ("x:1", "x:71", ("x:1",))
-    v2 = {"id": "10", "text": "RT @handle71: I…", "author_id": "80", "created_at": TIME}
+    v2: dict[str, Any] = {
+        "id": "10",
+        "text": "RT @handle71: I…",
+        "author_id": "80",
+        "created_at": TIME,
+    }
     v2 |= {"referenced_tweets": [{"type": "retweeted", "id": "1"}]}
     included = {"tweets": [{"id": "1", "author_id": "71", "text": "I cannot stop crying"}]}
     message = {"data": v2, "includes": included}
@@ -187,7 +192,12 @@ def test_what_asks_for_nothing_that_is_kept_is_skipped(data: object) -> None:
 def test_a_tweet_is_no_compliance_event() -> None:
     tweet = {"id": "5", "text": "x", "created_at": TIME, "withheld": {"country_codes": ["DE"]}}
     assert read("x", {"data": tweet}).id == "x:5"
-    for nobody in ({"user_delete": {}}, {"delete": {"status": {"id": 5.5}}}, {"delete": {}}):
+    nobodies: tuple[dict[str, Any], ...] = (
+        {"user_delete": {}},
+        {"delete": {"status": {"id": 5.5}}},
+        {"delete": {}},
+    )
+    for nobody in nobodies:
         with pytest.raises(Unreadable, match=r"no id of a (user|post)"):
             DECODERS["x"](json.dumps(nobody).encode())
 
