@@ -105,8 +105,7 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
     def _locate(self, check: bool) -> None:
         """Seek to the stored position where the consumer is elsewhere; `check` asks for all."""
         if check:
-            partitions = self._source.partitions_for_topic(DELETIONS)
-            self._folder.cascade.partitions = max(1, len(partitions or ()))
+            self._count_partitions()
         ended = self._ended() if check else {}
         for partition in self._source.assignment():
             known = self._positions.get(partition)
@@ -118,6 +117,12 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
                 continue
             if known != stored:
                 self._seek(partition, stored)
+
+    def _count_partitions(self) -> None:
+        """Where the store keeps what a post goes with follows from how many there are."""
+        partitions = self._source.partitions_for_topic(DELETIONS)
+        if partitions:
+            self._folder.cascade.partitions = len(partitions)
 
     def _of(self, partition: TopicPartition) -> Positions:
         others: dict[str, Positions] = {

@@ -108,7 +108,7 @@ def _notify(settings: Settings) -> str:
 def _author(settings: Settings) -> str:
     if settings.secret("author_salt"):
         return "authors are published as salted hashes"
-    return "no salt is set: events carry no author"
+    return "no salt is set: events carry no author, and only Bluesky's accounts can be hidden"
 
 
 def _model(settings: Settings) -> str:
