@@ -27,7 +27,9 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     """When we learnt of it."""
     of: Kind = "post"
     action: Action = "delete"
-    """Hidden is what the platform does not show for now; it may be shown again."""
+    """Hidden is what the platform does not show for now; it may be shown again. A version is no
+    deletion: it says of which post this is a later id, by which a deletion may name it."""
+    version_of: str | None = None
 
 
 deletion_decoder = msgspec.json.Decoder(Deletion)
@@ -41,8 +43,10 @@ def deletion(
     *,
     of: Kind = "post",
     action: Action = "delete",
+    version_of: str | None = None,
 ) -> Outgoing:
     """The record of one. `source` is that of CloudEvents, `parent` the headers it is due to."""
-    value = encoder.encode(Deletion(id=post_id, deleted_at=now, of=of, action=action))
+    said = Deletion(id=post_id, deleted_at=now, of=of, action=action, version_of=version_of)
+    value = encoder.encode(said)
     headers = cloud_event("weathervane.deletion", source, post_id, parent)
     return Outgoing(DELETIONS, post_id.encode(), value, headers)

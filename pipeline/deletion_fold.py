@@ -86,6 +86,10 @@ class DeletionFolder(Positions):
                 continue
             self._cascade.doom(doomed)
             doomed = []
+            if deletion.action == "version":
+                post = self._cascade.post(deletion.version_of or deletion.id)
+                self._cascade.enter([(post, place) for place in places], timestamp)
+                continue
             self._cascade.set_state([(place, deletion.action, timestamp) for place in places])
         self._cascade.doom(doomed)
 

@@ -6,8 +6,9 @@ from typing import Literal
 
 import msgspec
 
-Action = Literal["delete", "hide", "show"]
-"""A hidden post may be shown again; a deleted one does not come back."""
+Action = Literal["delete", "hide", "show", "version"]
+"""A hidden post may be shown again; a deleted one does not come back; a version is a later id of
+another post."""
 Kind = Literal["post", "author"]
 
 
@@ -25,6 +26,7 @@ class Notice(msgspec.Struct, frozen=True, gc=False):
     subjects: tuple[Subject, ...]
     """At least one."""
     action: Action = "delete"
+    version_of: str | None = None
 
     @property
     def id(self) -> str:

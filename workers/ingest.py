@@ -103,7 +103,15 @@ class Ingest:
         source = f"/weathervane/ingest/{notice.id.partition(':')[0]}"
         now = datetime.now(UTC)
         return [
-            deletion(subject.id, now, source, record.headers, of=subject.of, action=notice.action)
+            deletion(
+                subject.id,
+                now,
+                source,
+                record.headers,
+                of=subject.of,
+                action=notice.action,
+                version_of=notice.version_of,
+            )
             for subject in notice.subjects
         ]
 

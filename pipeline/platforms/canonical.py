@@ -77,7 +77,7 @@ def deleted(post_id: str, platform: str) -> Post:
     return Post(id=post_id, platform=platform, created_at=_EPOCH, deleted=True)
 
 
-def noticed(action: Action, *subjects: Subject) -> Notice:
+def noticed(action: Action, *subjects: Subject, version_of: str | None = None) -> Notice:
     """What was said of posts or authors.
 
     Raises:
@@ -85,7 +85,7 @@ def noticed(action: Action, *subjects: Subject) -> Notice:
     """
     for subject in subjects:
         _checked_id(subject.id)
-    return Notice(tuple(dict.fromkeys(subjects)), action)
+    return Notice(tuple(dict.fromkeys(subjects)), action, version_of)
 
 
 def checked(post: Post) -> Post:

@@ -26,8 +26,7 @@ _OF_POSTS: dict[str, Action | None] = {
     "withheld": "hide",
     "status_withheld": "hide",
     "tweet_withheld": "hide",
-    # The edited post comes by itself.
-    "tweet_edit": None,
+    "tweet_edit": "version",
 }
 _OF_AUTHORS: dict[str, Action | None] = {
     # An account can be had back for 30 days; then X deletes its posts one by one.
@@ -89,6 +88,8 @@ def _of_post(name: str, body: dict[str, Any]) -> Notice | None:
     tweet = member(body, "tweet") or member(body, "status") or body
     if action is None or member(body, "favorite"):
         return None
+    if action == "version":
+        return _of_edit([*edits_of(body), *edits_of(tweet)])
     post = identity(tweet, "id_str", "id", "tweet_id")
     if post is None:
         raise Unreadable(f"no id of a post in {name}")
@@ -96,6 +97,12 @@ def _of_post(name: str, body: dict[str, Any]) -> Notice | None:
     # The first is the id of them all here.
     ids = dict.fromkeys([*(versions if post in versions else []), post])
     return noticed(_unless_lifted(action, body, tweet), *(Subject(f"x:{each}") for each in ids))
+
+
+def _of_edit(versions: list[str]) -> Notice | None:
+    """What was edited comes by itself; but by its later ids a deletion may name it."""
+    later = [Subject(f"x:{version}") for version in versions[1:] if version != versions[0]]
+    return noticed("version", *later, version_of=f"x:{versions[0]}") if later else None
 
 
 def _of_author(name: str, body: dict[str, Any]) -> Notice | None:

@@ -48,11 +48,14 @@ class World:
         folded = self.folder.fold(partition, position, [item], end, ARRIVAL_MS)
         assert folded.applied
 
-    def say(self, name: str, of: Kind = "post", action: Action = "delete") -> None:
+    def say(
+        self, name: str, of: Kind = "post", action: Action = "delete", version_of: str | None = None
+    ) -> None:
         """A record of `deletions`."""
         partition = self.folder.cascade.post(name).partition
         position = self.deletions.position(partition)
-        record = Said(Deletion(id=name, deleted_at=START, of=of, action=action), next(self.clock))
+        said = Deletion(id=name, deleted_at=START, of=of, action=action, version_of=version_of)
+        record = Said(said, next(self.clock))
         end = (position.offset or 0) + 1
         assert self.deletions.fold(partition, position, [record], end).applied
 
@@ -125,6 +128,19 @@ def test_a_deletion_names_any_version(world: World, first: str) -> None:
     world.event("x:10", deleted_with=("x:1", "x:2"))
     world.event("x:11", deleted_with=("x:1",))
     assert world.kept() == 0
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["post", "edit", "deletion"])))
+def test_an_edit_that_was_not_seen_tells_its_id(world: World, order: tuple[str, ...]) -> None:
+    steps = {
+        "post": lambda: world.event("x:1"),
+        "edit": lambda: world.say("x:2", action="version", version_of="x:1"),
+        "deletion": lambda: world.say("x:2"),
+    }
+    for step in order:
+        steps[step]()
+    world.event("x:9")
+    assert world.shown() == {"x:9"}
 
 
 def test_an_account_of_bluesky_is_deleted_with_all_its_posts(client: redis.Redis) -> None:

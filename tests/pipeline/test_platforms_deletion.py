@@ -180,13 +180,21 @@ def test_every_form_of_xs_compliance_is_read(data: object, action: str, names: l
         {"scrub_geo": {"user_id": 9, "up_to_status_id": 5}},
         {"data": {"scrub_geo": {"user": {"id": "9"}, "up_to_tweet_id": "5"}}},
         {"id": "5", "action": "scrub_geo"},
-        {"data": {"tweet_edit": {"tweet": {"id": "5"}, "edit_tweet_ids": ["3", "5"]}}},
+        {"data": {"tweet_edit": {"tweet": {"id": "5"}, "edit_tweet_ids": ["5"]}}},
         {"data": {"user_profile_modification": {"user": {"id": "9"}}}},
         {"delete": {"favorite": {"tweet_id": 5}}},
     ],
 )
 def test_what_asks_for_nothing_that_is_kept_is_skipped(data: object) -> None:
     assert DECODERS["x"](json.dumps(data).encode()) is None
+
+
+def test_an_edit_tells_the_later_ids_of_a_post() -> None:
+    edit = {"tweet": {"id": "5"}, "initial_tweet_id": "3", "edit_tweet_ids": ["3", "4", "5"]}
+    notice = DECODERS["x"](json.dumps({"data": {"tweet_edit": edit}}).encode())
+    assert isinstance(notice, Notice)
+    assert (notice.action, notice.version_of) == ("version", "x:3")
+    assert [subject.id for subject in notice.subjects] == ["x:4", "x:5"]
 
 
 def test_a_tweet_is_no_compliance_event() -> None:
