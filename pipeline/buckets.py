@@ -71,6 +71,8 @@ class Exemplar(msgspec.Struct, frozen=True):
     abstained: bool
     partition: int | None
     offset: int | None
+    needs: tuple[str, ...] = ()
+    """Places, "partition:hash", of what it is hidden with: itself, what it repeats, its authors."""
 
 
 class Scored(NamedTuple):

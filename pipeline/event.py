@@ -81,6 +81,12 @@ class SentimentEvent(msgspec.Struct, frozen=True, kw_only=True):
     """0 as first published; of an edit the source's own number, or 1 where it has none."""
     edited_at: AwareTime | None = None
     """When this version was made. The last word on a post has the highest (revision, edited_at)."""
+    repost_of: str | None = None
+    repost_author: str | None = None
+    """Whose words it repeats: a salted hash like `author`."""
+    deleted_with: tuple[str, ...] = ()
+    """Ids of posts whose deletion takes this one along: what it repeats in their words, and later
+    versions of either."""
     unread_media: tuple[UnreadMedia, ...] = ()
     """Attachments that the post was scored without."""
 

@@ -6,7 +6,6 @@
 --   position = {field, value, ...}, tracks = {name, ...}, changes = {text, ...},
 --   counters = {{key index, seconds to live or 0, field, delta, ...}, ...},
 --   seen     = {{key index, seconds to live, id, ...}, ...},
---   deleted  = {{key index, seconds to live, id, ...}, ...},
 --   shown    = text that the names of exemplars begin with; an id follows,
 --   posts    = {id = exemplar, ...}, life = seconds that they live,
 --   suspects = {{key index of a set of deleted ids, id, ...}, ...},
@@ -34,15 +33,6 @@ for _, row in ipairs(plan.seen) do
   local key = KEYS[row[1]]
   for i = 3, #row do
     redis.call('SADD', key, row[i])
-  end
-  redis.call('EXPIRE', key, row[2])
-end
-
-for _, row in ipairs(plan.deleted) do
-  local key = KEYS[row[1]]
-  for i = 3, #row do
-    redis.call('SADD', key, row[i])
-    redis.call('DEL', plan.shown .. row[i])
   end
   redis.call('EXPIRE', key, row[2])
 end

@@ -19,7 +19,8 @@ from importlib.resources import files
 import redis
 
 from pipeline.buckets import Deltas, Scored, sum_deltas
-from pipeline.fold_plan import Plan, flat
+from pipeline.cascade import Cascade, Place
+from pipeline.fold_plan import Plan, flat, kept_of
 from pipeline.keys import Keys, member_of, version_of
 from pipeline.times import epoch_ms
 
@@ -102,6 +103,7 @@ class Folder(Positions):
         self, client: redis.Redis, lateness_ms: int, dedupe_ms: int, namespace: str = "wv"
     ) -> None:
         super().__init__(client, namespace)
+        self.cascade = Cascade(client, namespace)
         self._lateness_ms = lateness_ms
         self._generation_ms = max(1, dedupe_ms // (_GENERATIONS - 1))
         self._seen = client.register_script(_script("seen.lua"))
@@ -117,11 +119,12 @@ class Folder(Positions):
         """Apply a batch that begins at `expected` and ends before `next_offset`."""
         keys = self.keys(partition)
         sorted_out = self._sort_out(keys, batch)
-        fresh, edited = sorted_out.fresh, sorted_out.edited
+        fresh, edited = sorted_out.fresh, len(sorted_out.edited)
         deltas = sum_deltas(fresh, expected.watermark, self._lateness_ms)
         plan = Plan(keys)
         plan.count(deltas)
-        plan.keep(deltas, batch[-1].timestamp if batch else 0)
+        timestamp = batch[-1].timestamp if batch else 0
+        plan.keep(deltas, timestamp, self._enter(partition, deltas, sorted_out, timestamp))
         plan.remember(sorted_out.seen, 4 * self._generation_ms // 1000)
         duplicates = len(batch) - len(fresh) - edited
         own = {
@@ -143,13 +146,33 @@ class Folder(Positions):
             return Folded(True, position, len(fresh), duplicates, edited, deltas.late)
         return Folded(False, self.position(partition) if stored else Position())
 
+    def _enter(
+        self, partition: int, deltas: Deltas, sorted_out: _Sorted, timestamp: int
+    ) -> dict[str, tuple[str, ...]]:
+        """Enter the exemplars with what they go with, and say of each what it is hidden with.
+
+        Versions of posts that are counted already are entered as well: a deletion may name them.
+        """
+        events = {scored.event.id: scored.event for scored in sorted_out.fresh}
+        kept = [events[exemplar.id] for exemplar in kept_of(deltas)]
+        edited = [scored.event for scored in sorted_out.edited if scored.event.deleted_with]
+        pairs: list[tuple[Place, Place]] = []
+        needs: dict[str, tuple[str, ...]] = {}
+        for event in kept + edited:
+            own = Place(partition, member_of(event.id))
+            places = self.cascade.needs(event)
+            pairs += [(own, place) for place in places]
+            needs[event.id] = tuple(map(str, (own, *places)))
+        self.cascade.enter(pairs, timestamp)
+        return needs
+
     def _sort_out(self, keys: Keys, batch: Sequence[Scored]) -> _Sorted:
         """Tell the first event of each post from its later versions and from repeats.
 
         What is read here cannot change before the fold: only a fold changes it, and one in
         between moves the position, so that this one is refused.
         """
-        found = _Sorted([], 0, {})
+        found = _Sorted([], [], {})
         if not batch:
             return found
         numbers = [_numbers(scored) for scored in batch]
@@ -170,7 +193,7 @@ class Folder(Positions):
             if several[-1] in known:
                 continue
             if several[0] in known:
-                found.edited += 1
+                found.edited.append(scored)
             else:
                 found.fresh.append(scored)
             for number in several:
@@ -182,11 +205,11 @@ class Folder(Positions):
 
 @dataclass(slots=True)
 class _Sorted:
-    """A batch sorted out: what counts, how many are edits of what was counted before, and the
-    numbers to remember by the set that will hold them."""
+    """A batch sorted out: what counts, edits of what was counted before, and the numbers to
+    remember by the set that will hold them."""
 
     fresh: list[Scored]
-    edited: int
+    edited: list[Scored]
     seen: dict[str, list[int]]
 
 

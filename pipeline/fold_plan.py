@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from pipeline.buckets import EXEMPLARS_A_BUCKET, NEWEST_KEPT, Deltas, Exemplar
-from pipeline.keys import Keys, member_of
+from pipeline.keys import EXEMPLAR_SECONDS, Keys, deleted_around, member_of
 
-_LIFE = {"m": 8 * 86_400, "h": 100 * 86_400, "d": 0}
+_LIFE = {"m": EXEMPLAR_SECONDS, "h": 100 * 86_400, "d": 0}
 """Seconds that a bucket of each level outlives its last write; 0 for ever."""
-_DELETED_MS = 16 * 86_400_000
-"""A generation of deletions: twice as long as an exemplar is kept. The event of a post and its
-deletion find each other in either order as long as there are no more than 8 days between them."""
 _CHANGES_A_ENTRY = 500
 
 
@@ -28,7 +25,6 @@ class Plan:
         self.keys = [keys.position, keys.changes, keys.tracks]
         self.counters: list[list[Any]] = []
         self._seen: list[list[Any]] = []
-        self._deleted: list[list[Any]] = []
         self._posts: dict[str, str] = {}
         self._suspects: list[list[Any]] = []
         self._bounded: list[list[Any]] = []
@@ -45,15 +41,18 @@ class Plan:
         for track, fields in deltas.totals.items():
             self.counters.append([self._index(self._names.total(track)), 0, *flat(fields)])
 
-    def keep(self, deltas: Deltas, timestamp: int) -> None:
-        """Keep exemplars but for posts that are deleted; `timestamp` of the batch, epoch ms."""
+    def keep(
+        self, deltas: Deltas, timestamp: int, needs: Mapping[str, tuple[str, ...]] | None = None
+    ) -> None:
+        """Keep exemplars but for posts that are deleted; `timestamp` of the batch, epoch ms, and
+        what each goes with, by id.
+        """
         suspects: dict[str, list[str]] = defaultdict(list)
-        newest = (exemplar for kept in deltas.newest.values() for _, exemplar in kept)
-        every = itertools.chain(*deltas.by_bucket.values(), newest)
-        for exemplar in {exemplar.id: exemplar for exemplar in every}.values():
+        for exemplar in kept_of(deltas):
             member = member_of(exemplar.id)
-            self._posts[str(member)] = msgspec.json.encode(exemplar).decode()
-            for generation in _deleted_around(timestamp):
+            whole = msgspec.structs.replace(exemplar, needs=(needs or {}).get(exemplar.id, ()))
+            self._posts[str(member)] = msgspec.json.encode(whole).decode()
+            for generation in deleted_around(timestamp):
                 suspects[self._names.deleted(generation, member)].append(str(member))
         self._suspects += [[self._index(name), *members] for name, members in suspects.items()]
         for (track, minute), kept in deltas.by_bucket.items():
@@ -64,15 +63,6 @@ class Plan:
             index = self._index(self._names.newest(track, emotion))
             row = [index, _LIFE["m"], NEWEST_KEPT]
             self._bounded.append(row + _members(latest))
-
-    def forget(self, deleted: Iterable[tuple[int, int]]) -> None:
-        """Forget the exemplars of deleted posts, given their id hashes and the time of the record
-        that says so, epoch ms."""
-        rows: dict[str, list[str]] = defaultdict(list)
-        for member, timestamp in deleted:
-            rows[self._names.deleted(timestamp // _DELETED_MS, member)].append(str(member))
-        life = 2 * _DELETED_MS // 1000
-        self._deleted += [[self._index(name), life, *members] for name, members in rows.items()]
 
     def remember(self, seen: dict[str, list[int]], life: int) -> None:
         """Remember ids and versions by the set that holds them, for `life` seconds."""
@@ -89,7 +79,6 @@ class Plan:
             "changes": ["\n".join(minutes[at : at + _CHANGES_A_ENTRY]) for at in chunks],
             "counters": self.counters,
             "seen": self._seen,
-            "deleted": self._deleted,
             "shown": self._names.shown,
             "posts": self._posts,
             "life": _LIFE["m"],
@@ -99,10 +88,11 @@ class Plan:
         return msgspec.msgpack.encode(plan)
 
 
-def _deleted_around(timestamp: int) -> tuple[int, int]:
-    """The generations of deletions within half of one of this time (epoch ms)."""
-    generation, into = divmod(timestamp, _DELETED_MS)
-    return generation, generation + (1 if 2 * into >= _DELETED_MS else -1)
+def kept_of(deltas: Deltas) -> list[Exemplar]:
+    """The exemplars that a batch brings, each once."""
+    newest = (exemplar for latest in deltas.newest.values() for _, exemplar in latest)
+    every = itertools.chain(*deltas.by_bucket.values(), newest)
+    return list({exemplar.id: exemplar for exemplar in every}.values())
 
 
 def flat(fields: dict[str, int]) -> list[Any]:

@@ -12,6 +12,11 @@ SHARDS = 4096
 is an intset, 8 bytes a member: 2 million ids a partition and generation stay that small."""
 DELETED_SHARDS = 64
 """The same for deletions, of which there are far fewer."""
+EXEMPLAR_SECONDS = 8 * 86_400
+"""How long an exemplar, and what it is entered with, outlives its last write."""
+DELETED_MS = 2 * EXEMPLAR_SECONDS * 1000
+"""A generation of deletions: twice as long as an exemplar is kept. The event of a post and its
+deletion find each other in either order as long as there are no more than 8 days between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,14 @@ class Keys:
         """Set of id hashes of deleted posts."""
         return self._key("deleted", generation, member % DELETED_SHARDS)
 
+    def dependents(self, member: int) -> str:
+        """Set of exemplars, "partition:hash", that go with a post or an author of this hash."""
+        return self._key("of", member)
+
+    def state(self, member: int) -> str:
+        """Hash that says whether a post or an author is hidden."""
+        return self._key("state", member)
+
     def seen(self, generation: int, member: int) -> str:
         """Set of id hashes."""
         return self._key("seen", generation, member % SHARDS)
@@ -87,6 +100,17 @@ def member_of(post_id: str) -> int:
     Two of 10 million ids collide with a probability of 3 in a million.
     """
     return _hash(post_id)
+
+
+def author_member_of(name: str) -> int:
+    """An author, likewise; it is never the number of a post."""
+    return _hash(name, b"author")
+
+
+def deleted_around(timestamp: int) -> tuple[int, int]:
+    """The generations of deletions within half of one of this time (epoch ms)."""
+    generation, into = divmod(timestamp, DELETED_MS)
+    return generation, generation + (1 if 2 * into >= DELETED_MS else -1)
 
 
 def version_of(post_id: str, revision: int, edited_ms: int) -> int:

@@ -59,6 +59,11 @@ class Post(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
     media: tuple[Media, ...] = ()
     reply_to: str | None = None
     repost_of: str | None = None
+    repost_author: str | None = None
+    """Whose words it repeats, as "platform:native"."""
+    deleted_with: tuple[str, ...] = ()
+    """Ids of posts whose deletion takes this one along: what it repeats in their words, and later
+    versions of either, which are what a deletion may name."""
     url: str | None = None
     deleted: bool = False
     revision: Revision = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from redis.retry import Retry
 from pipeline.buckets import LEVELS, MINUTE, Bucket, BucketKey, Counts, Exemplar, counts_of
 from pipeline.errors import WeathervaneError
 from pipeline.event import EMOTIONS
-from pipeline.keys import Keys
+from pipeline.keys import Keys, member_of
 
 DELAY_SECONDS = 60.0
 """A delay that was measured longer ago than this is not one of now."""
@@ -130,6 +130,12 @@ class Store:
         names = sorted(self._named(places), key=lambda pair: -pair[1])
         return self._exemplars(name for name, _ in names)
 
+    def holds(self, ids: Collection[str]) -> bool:
+        """Whether any of these posts is an exemplar still."""
+        members = [member_of(post_id) for post_id in ids]
+        names = [f"{keys.shown}{member}" for keys in self._partitions() for member in members]
+        return any(self._pipeline(("EXISTS", name) for name in names))
+
     def changes(self, cursor: str = "") -> tuple[list[tuple[str, int]], str]:
         """Which (track, minute start) changed after the cursor, and the cursor after them.
 
@@ -234,9 +240,15 @@ class Store:
         ]
 
     def _exemplars(self, names: Iterable[str]) -> list[Exemplar]:
-        """Those of these names that are there still, in their order."""
+        """Those of these names that are there still and not hidden, in their order."""
         found = self._pipeline(("HGET", name, "j") for name in names)
-        return [_exemplars.decode(value) for value in found if value is not None]
+        kept = [_exemplars.decode(value) for value in found if value is not None]
+        needs = dict.fromkeys(need for exemplar in kept for need in exemplar.needs)
+        places = (need.partition(":") for need in needs)
+        keys = (Keys(self._namespace, int(part)).state(int(member)) for part, _, member in places)
+        states = self._pipeline(("HGET", key, "s") for key in keys)
+        hidden = {need for need, state in zip(needs, states, strict=True) if state == b"hide"}
+        return [exemplar for exemplar in kept if hidden.isdisjoint(exemplar.needs)]
 
 
 def connect(url: str, seconds: float | None = None) -> redis.Redis:

@@ -26,7 +26,7 @@ from kafka.structs import OffsetAndMetadata
 from pipeline.buckets import Scored
 from pipeline.clients import consumer, membership
 from pipeline.deletion import deletion_decoder
-from pipeline.deletion_fold import DeletionFolder
+from pipeline.deletion_fold import DeletionFolder, Said
 from pipeline.errors import UNDECODABLE
 from pipeline.event import event_decoder
 from pipeline.eviction import may_evict
@@ -62,11 +62,16 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
         telemetry: Telemetry,
         poll_seconds: float,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        *,
+        salt: str | None = None,
     ) -> None:
+        """`salt` is the one that infer publishes authors with."""
         self._source = source
         self._folder = folder
         self._shed_folder = ShedFolder(folder.client, folder.namespace)
-        self._deletion_folder = DeletionFolder(folder.client, folder.namespace)
+        self._deletion_folder = DeletionFolder(
+            folder.client, folder.namespace, folder.cascade, salt
+        )
         self._telemetry = telemetry
         self._poll_ms = int(poll_seconds * 1000)
         self._now_ms = now_ms
@@ -135,6 +140,8 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _locate(self, check: bool) -> None:
         """Seek to the stored position where the consumer is elsewhere; `check` asks for all."""
+        if check:
+            self._count_partitions()
         ended = self._ended() if check else {}
         for partition in self._source.assignment():
             known = self._positions.get(partition)
@@ -146,6 +153,12 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
                 continue
             if known != stored:
                 self._seek(partition, stored)
+
+    def _count_partitions(self) -> None:
+        """Where the store keeps what a post goes with follows from how many there are."""
+        partitions = self._source.partitions_for_topic(DELETIONS)
+        if partitions:
+            self._folder.cascade.partitions = len(partitions)
 
     def _of(self, partition: TopicPartition) -> Positions:
         others: dict[str, Positions] = {
@@ -221,7 +234,7 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
         self, partition: int, position: Position, records: Sequence[Record]
     ) -> Folded:
         batch = [
-            (deletion.id, record.timestamp)
+            Said(deletion, record.timestamp)
             for record in records
             if (deletion := self._decoded(deletion_decoder, record))
         ]
@@ -292,7 +305,8 @@ def run(settings: Settings, port: int) -> None:
             lateness_ms=int(settings.lateness_seconds * 1000),
             dedupe_ms=int(settings.dedupe_hours * 3_600_000),
         )
-        aggregate = Aggregate(source, folder, telemetry, settings.batch_seconds)
+        salt = settings.secret("author_salt")
+        aggregate = Aggregate(source, folder, telemetry, settings.batch_seconds, salt=salt)
         telemetry.needs(partial(membership, source))
         telemetry.needs(aggregate.store_is_safe)
         source.subscribe([SENTIMENT, SHED, DELETIONS], listener=aggregate)

@@ -174,7 +174,7 @@ def _live(records: list[DemoRecord]) -> Iterator[Post]:
             post = DECODERS[record.topic.removeprefix(RAW_PREFIX)](record.value)
         except Unreadable:
             continue
-        if post is not None and not post.deleted:
+        if isinstance(post, Post) and not post.deleted:
             posts.append(post)
     number = 0
     while True:

@@ -85,8 +85,9 @@ def redrive(settings: Settings, topic: str | None, reason: str | None, dry_run: 
     return Redriven(sent, kept)
 
 
-def erase(settings: Settings, is_of: Callable[[Record], bool]) -> int:
-    """Delete the letters for which `is_of` holds, redriven ones too; how many there were.
+def erase(settings: Settings, is_of: Callable[[Record], bool], *, dry_run: bool = False) -> int:
+    """Delete the letters for which `is_of` holds, redriven ones too; how many there were, or with
+    `dry_run` are.
 
     Kafka deletes what is before an offset only, so the other letters move behind it.
     """
@@ -99,9 +100,9 @@ def erase(settings: Settings, is_of: Callable[[Record], bool]) -> int:
         sink.init_transactions()
         for place in _places(source, None):
             found = sum(is_of(letter) for batch in _all(source, place) for letter in batch)
-            if not found:
-                continue
             erased += found
+            if not found or dry_run:
+                continue
             for batch in _letters(source, [place]):
                 answers = [_moved(letter) for letter in batch if not is_of(letter)]
                 _answer(source, sink, batch, answers)

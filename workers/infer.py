@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from pipeline.errors import UNDECODABLE, Unreadable, WeathervaneError
 from pipeline.event import Emotions, Opinion, Polarity, SentimentEvent
 from pipeline.headers import RECEIVED, cloud_event, header_int
 from pipeline.post import IngestedPost, encoder, posts_decoder
+from pipeline.pseudonym import pseudonym
 from pipeline.records import Outgoing, Record, dead_letter
 from pipeline.settings import Settings
 from pipeline.shedding import Behind, Shed, Shedding, keeps
@@ -55,7 +55,7 @@ class Infer:
         self._shedding, self._behind = shedding, Behind()
         self._preparer = preparer
         self._device = device
-        self._salt = salt.encode() if salt else None
+        self._salt = salt
         self._telemetry = telemetry
 
     def __call__(self, records: Sequence[Record]) -> list[Outgoing]:
@@ -152,7 +152,13 @@ class Infer:
         weight: float,
     ) -> Outgoing:
         event = to_event(
-            post, prediction, self._device.model, self._author(post), now, weight=weight
+            post,
+            prediction,
+            self._device.model,
+            self._author(post),
+            now,
+            weight=weight,
+            repost_author=post.repost_author and pseudonym(post.repost_author, self._salt),
         )
         received = header_int(record.headers, RECEIVED)
         headers = cloud_event(
@@ -167,10 +173,9 @@ class Infer:
         return Outgoing(SENTIMENT, post.id.encode(), encoder.encode(event), headers)
 
     def _author(self, post: IngestedPost) -> str | None:
-        if self._salt is None or post.author is None:
+        if post.author is None:
             return None
-        name = f"{post.platform}:{post.author.id}".encode()
-        return hashlib.blake2b(name, key=self._salt[:64], digest_size=16).hexdigest()
+        return pseudonym(f"{post.platform}:{post.author.id}", self._salt)
 
 
 def to_event(
@@ -181,6 +186,7 @@ def to_event(
     now: datetime,
     *,
     weight: float = 1.0,
+    repost_author: str | None = None,
 ) -> SentimentEvent:
     """The event of one prediction, probabilities rounded to four digits."""
     return SentimentEvent(
@@ -207,6 +213,9 @@ def to_event(
         weight=weight,
         revision=post.revision,
         edited_at=post.edited_at,
+        repost_of=post.repost_of,
+        repost_author=repost_author,
+        deleted_with=post.deleted_with,
         unread_media=post.unread_media,
     )
 

@@ -18,6 +18,7 @@ from pipeline.delivery import Delivery, Prefix
 from pipeline.errors import Unreadable
 from pipeline.headers import cloud_event
 from pipeline.media import CleanMedia, MediaCleaner, MediaError, RawMedia
+from pipeline.notice import Notice
 from pipeline.platforms import DECODERS
 from pipeline.post import IngestedPost, Media, Post, encoder
 from pipeline.records import Outgoing, Record, dead_letter
@@ -40,10 +41,11 @@ _HEADER_ROOM = 20_000
 
 @dataclass(slots=True)
 class _Draft:
-    """A record on its way: a post, or what is wrong with it, or neither (no post at all)."""
+    """A record on its way: a post, what it says of others, or what is wrong with it, or nothing."""
 
     record: Record
     post: Post | None = None
+    notice: Notice | None = None
     error: Unreadable | None = None
 
 
@@ -64,8 +66,8 @@ class Ingest:
             drafts = [_decoded(record) for record in records]
         with self._telemetry.step("media"):
             handled = self._clean_all(drafts)
-        answers = (self._answer(draft) for draft in drafts[:handled])
-        return Prefix([out for out in answers if out is not None], handled)
+        answers = [out for draft in drafts[:handled] for out in self._answers(draft)]
+        return Prefix(answers, handled)
 
     def _clean_all(self, drafts: list[_Draft]) -> int:
         """Clean the media of the posts while there is time; of how many, one at least."""
@@ -89,6 +91,30 @@ class Ingest:
                     return
                 cleaned[index] = result
         draft.post = msgspec.structs.replace(post, media=_replaced(post.media, cleaned))
+
+    def _answers(self, draft: _Draft) -> list[Outgoing]:
+        if draft.notice is not None:
+            return self._noticed(draft.record, draft.notice)
+        answer = self._answer(draft)
+        return [] if answer is None else [answer]
+
+    def _noticed(self, record: Record, notice: Notice) -> list[Outgoing]:
+        """What the record says of other posts and of authors, a record each."""
+        self._telemetry.count("deleted")
+        source = f"/weathervane/ingest/{notice.id.partition(':')[0]}"
+        now = datetime.now(UTC)
+        return [
+            deletion(
+                subject.id,
+                now,
+                source,
+                record.headers,
+                of=subject.of,
+                action=notice.action,
+                version_of=notice.version_of,
+            )
+            for subject in notice.subjects
+        ]
 
     def _answer(self, draft: _Draft) -> Outgoing | None:
         record, post = draft.record, draft.post
@@ -121,7 +147,10 @@ def _decoded(record: Record) -> _Draft:
     if decode is None:
         return _Draft(record, error=Unreadable(f"posts of the platform {platform!r} are not read"))
     try:
-        return _Draft(record, post=decode(record.value or b""))
+        found = decode(record.value or b"")
+        if isinstance(found, Notice):
+            return _Draft(record, notice=found)
+        return _Draft(record, post=found)
     except Unreadable as error:
         return _Draft(record, error=error)
     except Exception as error:

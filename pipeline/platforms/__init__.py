@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pipeline.notice import Notice
 from pipeline.platforms import bluesky, canonical, mastodon, weibo, x
 from pipeline.post import Post
 
-Decoder = Callable[[bytes], Post | None]
-"""Bytes of one raw record to a Post, or None where the record is no post (a like, say).
+Decoder = Callable[[bytes], Post | Notice | None]
+"""Bytes of one raw record to a Post, to what it says of others, or None where it is neither (a
+like, say).
 
 Raises `Unreadable` where it should have been a post and is not.
 """

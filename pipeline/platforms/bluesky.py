@@ -1,7 +1,8 @@
 """Bluesky Jetstream events (github.com/bluesky-social/jetstream, wire version 1).
 
 Only `app.bsky.feed.post` commits are posts. Likes, follows, identities and the rest come on the
-same stream, twenty to one, and are told apart by a typed decode of the envelope alone.
+same stream, twenty to one, and are told apart by a typed decode of the envelope alone. What an
+account event says holds for every post of the account.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Any
 import msgspec
 
 from pipeline.errors import UNDECODABLE, Unreadable
-from pipeline.platforms.canonical import checked, deleted, load_object
+from pipeline.notice import Action, Notice, Subject
+from pipeline.platforms.canonical import checked, deleted, load_object, noticed
 from pipeline.post import Author, Media, Post
 from pipeline.times import parse_time
 
@@ -25,29 +27,37 @@ class _Commit(msgspec.Struct):
     record: msgspec.Raw = msgspec.Raw()
 
 
+class _Account(msgspec.Struct):
+    active: bool | None = None
+    status: str | None = None
+
+
 class _Envelope(msgspec.Struct):
     did: str | None = None
     time_us: int | None = None
     kind: str | None = None
     commit: _Commit | None = None
+    account: _Account | None = None
 
 
 _envelopes = msgspec.json.Decoder(_Envelope)
 
 
-def decode(value: bytes) -> Post | None:
-    """Read one Jetstream event; None where it is no post, new, edited or deleted.
+def decode(value: bytes) -> Post | Notice | None:
+    """Read one Jetstream event; None where it is no post, new, edited or deleted, nor says that an
+    account was deleted, is hidden (taken down, suspended, deactivated) or is there again.
 
     Raises:
         Unreadable: not JSON, or a post without id, time, text and media.
     """
     try:
         event = _envelopes.decode(value)
-    except UNDECODABLE as error:
-        load_object(value)
-        raise Unreadable(f"not a Jetstream event: {error}") from error
+    except UNDECODABLE:
+        event = _mended(value)
     if event.kind is None:
         raise Unreadable("no kind: not a Jetstream event (expected did, time_us, kind, commit)")
+    if event.kind in ("account", "tombstone"):
+        return _account(event)
     commit = event.commit
     if event.kind != "commit" or commit is None or commit.collection != POST:
         return None
@@ -79,6 +89,24 @@ def decode(value: bytes) -> Post | None:
             edited_at=parse_time(event.time_us, "time_us") if edited and event.time_us else None,
         )
     )
+
+
+def _account(event: _Envelope) -> Notice | None:
+    account = event.account or _Account()
+    gone = event.kind == "tombstone" or account.status == "deleted"
+    if not event.did or (not gone and account.active is None and account.status is None):
+        return None
+    # What is not active is not to be shown, whatever other reason is given.
+    active = account.active if account.active is not None else account.status == "active"
+    action: Action = "delete" if gone and not active else "show" if active else "hide"
+    return noticed(action, Subject(f"bluesky:{event.did}", "author"))
+
+
+def _mended(value: bytes) -> _Envelope:
+    try:
+        return _envelopes.decode(msgspec.json.encode(load_object(value)))
+    except UNDECODABLE as error:
+        raise Unreadable(f"not a Jetstream event: {error}") from error
 
 
 def _images(did: str, embed: object) -> list[Media]:

@@ -10,18 +10,23 @@ from typing import Any
 import msgspec
 
 from pipeline.errors import UNDECODABLE, Unreadable
+from pipeline.notice import Action, Notice, Subject
+from pipeline.platforms.mending import mended
+from pipeline.platforms.reading import identity, number, text
 from pipeline.post import Author, Media, Post, Revision
 from pipeline.times import parse_time
 
 MAX_ID_CHARACTERS = 512
+_MOST_DELETED_WITH = 64
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 _OPTIONAL: dict[str, Any] = {
     "platform": str,
-    "author": Author,
     "lang": str | None,
     "reply_to": str | None,
     "repost_of": str | None,
+    "repost_author": str | None,
+    "deleted_with": tuple[str, ...],
     "url": str | None,
     "deleted": bool,
     "revision": Revision,
@@ -43,25 +48,25 @@ def decode(value: bytes) -> Post:
         post = _strict.decode(value)
     except UNDECODABLE:
         post = _by_field(load_object(value))
-    return checked(post)
+    return checked(_repeating(post))
 
 
 def load_object(value: bytes) -> dict[str, Any]:
     """Read a JSON object.
 
+    What is nearly right is read as what it means: see `mended`.
+
     Raises:
-        Unreadable: empty, not UTF-8, not JSON, or JSON of another type.
+        Unreadable: empty, not Unicode, not JSON, or JSON of another type.
     """
     if not value:
         raise Unreadable("the record is empty; expected a JSON object")
     try:
         data = msgspec.json.decode(value)
-    except UnicodeDecodeError as error:
-        raise Unreadable(f"not UTF-8 at byte {error.start}; expected a JSON object") from error
     except RecursionError as error:
         raise Unreadable("the JSON is nested too deeply") from error
-    except UNDECODABLE as error:
-        raise Unreadable(f"not JSON: {error}") from error
+    except UNDECODABLE:
+        data = mended(value)
     if not isinstance(data, dict):
         raise Unreadable(f"the JSON is a {type(data).__name__}; expected an object with an id")
     return data
@@ -72,16 +77,24 @@ def deleted(post_id: str, platform: str) -> Post:
     return Post(id=post_id, platform=platform, created_at=_EPOCH, deleted=True)
 
 
+def noticed(action: Action, *subjects: Subject, version_of: str | None = None) -> Notice:
+    """What was said of posts or authors.
+
+    Raises:
+        Unreadable: an over-long id.
+    """
+    for subject in subjects:
+        _checked_id(subject.id)
+    return Notice(tuple(dict.fromkeys(subjects)), action, version_of)
+
+
 def checked(post: Post) -> Post:
     """Enforce what types cannot say, and bring the time to UTC.
 
     Raises:
         Unreadable: an empty or over-long id, an unusable time, or nothing to score.
     """
-    if not post.id.strip():
-        raise Unreadable("id is empty; expected a text like weathervane:42")
-    if len(post.id) > MAX_ID_CHARACTERS:
-        raise Unreadable(f"id has {len(post.id)} characters; at most {MAX_ID_CHARACTERS} are taken")
+    _checked_id(post.id)
     if not (post.text and post.text.strip()) and not post.media and not post.deleted:
         raise Unreadable("neither text nor media: there is nothing to score")
     if post.deleted:
@@ -99,6 +112,30 @@ def checked(post: Post) -> Post:
     return msgspec.structs.replace(post, **changes) if changes else post
 
 
+def _checked_id(name: str) -> None:
+    if not name.strip():
+        raise Unreadable("id is empty; expected a text like weathervane:42")
+    if len(name) > MAX_ID_CHARACTERS:
+        raise Unreadable(f"id has {len(name)} characters; at most {MAX_ID_CHARACTERS} are taken")
+
+
+def _repeating(post: Post) -> Post:
+    """The post with what it goes with. Who repeats a post has its words, unless told otherwise."""
+    if post.repost_of is None and post.repost_author is None and not post.deleted_with:
+        return post
+    with_it = dict.fromkeys(
+        name
+        for name in (post.repost_of, *post.deleted_with)
+        if name and name != post.id and len(name) <= MAX_ID_CHARACTERS
+    )
+    author = post.repost_author
+    if author and ":" not in author:
+        author = f"{post.platform}:{author}"
+    return msgspec.structs.replace(
+        post, deleted_with=tuple(with_it)[:_MOST_DELETED_WITH], repost_author=author or None
+    )
+
+
 def _by_field(data: dict[str, Any]) -> Post:
     if data.get("id") is None:
         raise Unreadable("no id; expected a text like weathervane:42")
@@ -109,9 +146,9 @@ def _by_field(data: dict[str, Any]) -> Post:
     if data.get("created_at") is None:
         raise Unreadable("no created_at; expected RFC 3339, like 2026-01-31T12:00:00Z")
     moment: datetime = parse_time(data["created_at"])
-    text = data.get("text")
-    if text is not None and not isinstance(text, str):
-        raise Unreadable(f"text is a {type(text).__name__}; expected a text or null")
+    words = data.get("text")
+    if words is not None and not isinstance(words, str):
+        raise Unreadable(f"text is a {type(words).__name__}; expected a text or null")
     fields: dict[str, Any] = {}
     for name, kind in _OPTIONAL.items():
         if data.get(name) is not None:
@@ -119,9 +156,19 @@ def _by_field(data: dict[str, Any]) -> Post:
                 fields[name] = msgspec.convert(data[name], kind)
             except msgspec.ValidationError:
                 continue
+    fields["author"] = _author(data.get("author"))
     fields["edited_at"] = _moment_of_edit(data.get("edited_at"), None)
     media = _media(data.get("media"))
-    return Post(id=data["id"], created_at=moment, text=text, media=media, **fields)
+    return Post(id=data["id"], created_at=moment, text=words, media=media, **fields)
+
+
+def _author(value: object) -> Author | None:
+    """The author: an object with an id, or the id alone, in either case a text or a number."""
+    given = value if isinstance(value, dict) else {"id": value}
+    name = identity(given, "id")
+    if name is None:
+        return None
+    return Author(id=name, name=text(given, "name"), followers=number(given, "followers"))
 
 
 def _moment_of_edit(value: object, created_at: datetime | None) -> datetime | None:

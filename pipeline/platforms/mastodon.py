@@ -62,7 +62,7 @@ def _status(data: dict[str, Any]) -> Post | None:
     account = member(data, "account")
     author = identity(account, "id", "acct")
     edited = data.get("edited_at")
-    original = identity(boosted, "id")
+    original = _id(identity(boosted, "id"))
     return checked(
         Post(
             id=f"mastodon:{name}",
@@ -79,7 +79,9 @@ def _status(data: dict[str, Any]) -> Post | None:
             text=_text(shown),
             media=tuple(_media(shown)),
             reply_to=_id(identity(data, "in_reply_to_id")),
-            repost_of=_id(original),
+            repost_of=original,
+            repost_author=_id(identity(member(boosted, "account"), "id", "acct")),
+            deleted_with=() if original is None else (original,),
             url=text(shown, "url", "uri"),
             edited_at=parse_time(edited, "edited_at") if edited else None,
         )

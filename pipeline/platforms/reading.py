@@ -36,6 +36,13 @@ def identity(data: dict[str, Any], *names: str) -> str | None:
     return None
 
 
+def identities(data: dict[str, Any], name: str) -> list[str]:
+    """The ids in a field that is a list."""
+    value = data.get(name)
+    found = (identity({name: item}, name) for item in value) if isinstance(value, list) else ()
+    return [item for item in found if item is not None]
+
+
 def member(data: dict[str, Any], name: str) -> dict[str, Any]:
     """A field that is an object; an empty one else."""
     value = data.get(name)

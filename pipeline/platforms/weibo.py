@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.errors import Unreadable
-from pipeline.platforms.canonical import checked, deleted, load_object
+from pipeline.notice import Notice, Subject
+from pipeline.platforms.canonical import checked, deleted, load_object, noticed
 from pipeline.platforms.reading import (
     identity,
     member,
@@ -20,11 +21,14 @@ from pipeline.post import Author, Media, Post
 
 _NO_WORDS = {"", "转发微博", "轉發微博", "Repost"}
 """What stands in a repost to which nothing was added."""
+_NOTICE = "抱歉"
+"""How Weibo's notice begins that a status is not there, or not for all to see."""
 _ZERO_WIDTH = "\u200b"
 
 
-def decode(value: bytes) -> Post | None:
-    """Read one status; None where it is not public.
+def decode(value: bytes) -> Post | Notice | None:
+    """Read one status; None where it is not public, or repeats without words what is not there any
+    more.
 
     Raises:
         Unreadable: not JSON, a page of statuses, or a status without id, time, text and media.
@@ -41,9 +45,12 @@ def decode(value: bytes) -> Post | None:
     if data.get("created_at") is None:
         raise Unreadable("no created_at; expected a time like Wed Apr 16 18:58:11 +0800 2014")
     repeated = member(data, "retweeted_status")
-    words = _words(data)
-    shown = repeated if repeated and words in _NO_WORDS else data
-    original = identity(repeated, "idstr", "mid", "id")
+    bare = bool(repeated) and _words(data) in _NO_WORDS
+    shown = repeated if bare else data
+    original = _id(identity(repeated, "idstr", "mid", "id"))
+    if bare and _gone(repeated):
+        said = str(repeated.get("deleted")) == "1" and original
+        return noticed("delete", Subject(original)) if said and original else None
     return checked(
         Post(
             id=f"weibo:{name}",
@@ -52,10 +59,24 @@ def decode(value: bytes) -> Post | None:
             created_at=old_time(data["created_at"], "created_at"),
             text=_words(shown) or None,
             media=tuple(_media(shown)),
-            repost_of=None if original is None else f"weibo:{original}",
+            repost_of=original,
+            repost_author=_id(identity(member(repeated, "user"), "idstr", "id")) if bare else None,
+            # A repost with words of its own has none of the original's.
+            deleted_with=(original,) if bare and original else (),
             url=f"https://m.weibo.cn/detail/{name}",
         )
     )
+
+
+def _gone(status: dict[str, Any]) -> bool:
+    """Whether Weibo's notice stands in the place of what was repeated."""
+    if str(status.get("deleted")) == "1":
+        return True
+    return not member(status, "user") and _words(status).startswith(_NOTICE)
+
+
+def _id(name: str | None) -> str | None:
+    return None if name is None else f"weibo:{name}"
 
 
 def _words(status: dict[str, Any]) -> str:

@@ -2,44 +2,47 @@
 
 A message of v2 is `{"data": tweet, "includes": …}`; media and authors are joined from `includes`.
 An edited post has a new id, and those before it in `edit_history_tweet_ids`: its first is its id
-here.
+here. What repeats another's words goes with them: `repost_of`, `repost_author`, `deleted_with`.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from html import unescape
 from typing import Any
 
 from pipeline.errors import Unreadable
-from pipeline.platforms.canonical import checked, deleted, load_object
+from pipeline.notice import Notice
+from pipeline.platforms.canonical import checked, load_object
 from pipeline.platforms.reading import identity, member, members, number, old_time, one, text
+from pipeline.platforms.x_compliance import compliance, edits_of, is_compliance
 from pipeline.post import Author, Media, MediaKind, Post
 
 _KINDS: dict[object, MediaKind] = {"photo": "image", "video": "video", "animated_gif": "video"}
 _NO_LANGUAGE = {"und", "art", "zxx", "qam", "qct", "qht", "qme", "qst"}
 """X's codes for posts without words: only links, media, mentions, hashtags."""
 _RENAMED = {"in": "id", "iw": "he"}
-_NOTICES = {"limit", "scrub_geo", "status_withheld", "user_withheld", "disconnect", "warning"}
+_NOTICES = {"limit", "disconnect", "warning"}
 """What stands beside tweets on a stream of v1.1."""
 _EPOCH_MS = 1_288_834_974_657
 """X's ids hold the time since then, in milliseconds, above 22 bits."""
 
 
-def decode(value: bytes) -> Post | None:
-    """Read one message or tweet; None where it is neither, such as a limit notice.
+_REPEATS = re.compile(r"(?:^|\s)RT @(\w+)")
+
+
+def decode(value: bytes) -> Post | Notice | None:
+    """Read one message, tweet or compliance event; None where it is neither, such as a limit
+    notice.
 
     Raises:
         Unreadable: not JSON, a page of tweets, or a tweet without id, text and media.
     """
     data = load_object(value)
     one(data, "data", "tweets")
-    gone = member(member(data, "delete"), "status")
-    if gone:
-        name = identity(gone, "id_str", "id")
-        if name is None:
-            raise Unreadable("no delete.status.id")
-        return checked(deleted(f"x:{name}", "x"))
+    if is_compliance(data):
+        return compliance(data)
     tweet = member(data, "data") or data
     name = identity(tweet, "id_str", "id")
     if name is None:
@@ -55,9 +58,10 @@ def _post(name: str, tweet: dict[str, Any], includes: dict[str, Any]) -> Post:
     repeated = member(tweet, "retweeted_status") or _referenced(tweet, includes, "retweeted")
     # What is retweeted stands in the tweet itself cut to 140 characters.
     shown = repeated if _text(repeated) else tweet
-    history = tweet.get("edit_history_tweet_ids")
-    versions = [v for v in history if isinstance(v, str)] if isinstance(history, list) else []
-    first = versions[0] if name in versions else name
+    versions = _versions(tweet, name)
+    first = versions[0]
+    original = identity(repeated, "id_str", "id") or _reference(tweet, "retweeted")
+    originals = [] if original is None else _versions(repeated, original)
     return Post(
         id=f"x:{first}",
         platform="x",
@@ -70,9 +74,44 @@ def _post(name: str, tweet: dict[str, Any], includes: dict[str, Any]) -> Post:
             identity(tweet, "in_reply_to_status_id_str", "in_reply_to_status_id")
             or _reference(tweet, "replied_to")
         ),
-        repost_of=_id(identity(repeated, "id_str", "id") or _reference(tweet, "retweeted")),
+        repost_of=_id(originals[0]) if originals else None,
+        repost_author=_id(_repeated_author(tweet, repeated, includes)),
+        deleted_with=tuple(f"x:{v}" for v in dict.fromkeys(versions[1:] + originals)),
         url=f"https://x.com/i/status/{name}",
-        revision=versions.index(name) if name in versions else 0,
+        revision=versions.index(name),
+    )
+
+
+def _versions(tweet: dict[str, Any], name: str) -> list[str]:
+    """Ids of all versions of a tweet, the first first; itself where it was not edited."""
+    found = edits_of(tweet)
+    return found if name in found else [name]
+
+
+def _repeated_author(
+    tweet: dict[str, Any], repeated: dict[str, Any], includes: dict[str, Any]
+) -> str | None:
+    """Whose words a tweet repeats, also where somebody typed "RT @name" in front of them."""
+    known = identity(member(repeated, "user"), "id_str", "id") or identity(repeated, "author_id")
+    if known is not None:
+        return known
+    match = _REPEATS.search(_text(tweet) or "")
+    if match is None:
+        return None
+    entities = member(tweet, "entities")
+    named = (
+        *members(entities, "user_mentions"),
+        *members(entities, "mentions"),
+        *members(includes, "users"),
+    )
+    handles = ((text(user, "screen_name", "username"), user) for user in named)
+    return next(
+        (
+            identity(user, "id_str", "id")
+            for handle, user in handles
+            if handle and handle.casefold() == match[1].casefold()
+        ),
+        None,
     )
 
 
@@ -154,7 +193,7 @@ def _referenced(tweet: dict[str, Any], includes: dict[str, Any], kind: str) -> d
 
 
 def _included(includes: dict[str, Any], kind: str, key: str, name: object) -> dict[str, Any]:
-    return next((item for item in members(includes, kind) if item.get(key) == name), {})
+    return next((item for item in members(includes, kind) if identity(item, key) == name), {})
 
 
 def _id(name: str | None) -> str | None:

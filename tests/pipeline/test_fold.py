@@ -15,8 +15,10 @@ import pytest
 import redis
 
 from pipeline.buckets import DAY, HOUR, MINUTE, Scored, counts_of, sum_deltas
-from pipeline.deletion_fold import DeletionFolder
+from pipeline.deletion import Deletion
+from pipeline.deletion_fold import DeletionFolder, Said
 from pipeline.fold import Folder, Position
+from pipeline.notice import Action, Kind
 from pipeline.store import CursorTrimmed, Store, connect
 from pipeline.times import epoch_ms
 from tests.pipeline.events import ARRIVAL_MS, START, scored
@@ -382,20 +384,24 @@ def test_exemplars_that_nothing_shows_any_more_are_gone(empty: redis.Redis) -> N
     assert {key.rsplit(b":", 1)[1] for key in exemplar_keys(empty)} == held
 
 
+def said(name: str, of: Kind = "post", action: Action = "delete", at: int = ARRIVAL_MS) -> Said:
+    return Said(Deletion(id=name, deleted_at=START, of=of, action=action), at)
+
+
 @pytest.mark.parametrize("first", ["deletion", "event", "both at once"])
 def test_a_deleted_post_is_shown_no_more(empty: redis.Redis, first: str) -> None:
     log = [scored(n, n) for n in range(10)]
     gone = log[3].event.id
     deletions = DeletionFolder(empty)
     if first == "deletion":
-        deletions.fold(0, Position(), [(gone, ARRIVAL_MS)], 1)
+        deletions.fold(0, Position(), [said(gone)], 1)
     fold_all(folder_of(empty), log, 10)
     before = Store(empty).totals()
     if first == "event":
-        deletions.fold(0, Position(), [(gone, ARRIVAL_MS)], 1)
+        deletions.fold(0, Position(), [said(gone)], 1)
     if first == "both at once":
         ids = [scored.event.id for scored in log]
-        deletions.fold(0, Position(), [(post_id, ARRIVAL_MS) for post_id in ids if post_id], 10)
+        deletions.fold(0, Position(), [said(post_id) for post_id in ids if post_id], 10)
         assert Store(empty).exemplars("all", None, 20) == []
         assert exemplar_keys(empty) == []
         return
@@ -411,7 +417,7 @@ def test_a_deleted_post_is_shown_no_more(empty: redis.Redis, first: str) -> None
 
 def test_a_deletion_is_folded_once(empty: redis.Redis) -> None:
     deletions = DeletionFolder(empty)
-    batch = [("weathervane:1", ARRIVAL_MS)]
+    batch = [said("weathervane:1")]
     folded = deletions.fold(0, Position(), batch, 1)
     assert (folded.applied, folded.deleted) == (True, 1)
     again = deletions.fold(0, Position(), batch, 1)

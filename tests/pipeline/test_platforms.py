@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import Unreadable
+from pipeline.notice import Notice
 from pipeline.platforms import DECODERS, bluesky, canonical
-from pipeline.post import Author
+from pipeline.post import Author, Post
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
 
@@ -72,8 +73,8 @@ def test_a_bluesky_update_is_an_edit() -> None:
         bluesky.decode(json.dumps(commit(body, operation=operation)).encode())
         for operation in ("create", "update")
     )
-    assert first is not None
-    assert edited is not None
+    assert isinstance(first, Post)
+    assert isinstance(edited, Post)
     assert (first.id, first.revision, first.edited_at) == (edited.id, 0, None)
     assert (edited.revision, edited.edited_at) == (1, datetime(2026, 3, 1, 12, tzinfo=UTC))
 
@@ -84,7 +85,10 @@ def test_a_bluesky_update_is_an_edit() -> None:
         (b"", "the record is empty"),
         (b"\xff\xfe", "not JSON"),
         (b'{"id": "a"', "not JSON"),
-        (b'{"id": "a\xff"}', "not UTF-8"),
+        (
+            canonical_record(text="?").replace(b"?", "气死我了".encode("gbk")),
+            "not UTF-8 at byte 71",
+        ),
         (b"[1]", "the JSON is a list"),
         (b'{"text": "no id"}', "no id"),
         (b'{"id": 5, "text": "x"}', "id is a int"),
@@ -109,7 +113,15 @@ def test_what_cannot_be_read_says_why(value: bytes, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"author": "bob"}, {"lang": 5}, {"reply_to": []}, {"platform": 1}, {"url": {}}]
+    "wrong",
+    [
+        {"author": 7.5},
+        {"author": {"id": None}},
+        {"lang": 5},
+        {"reply_to": []},
+        {"platform": 1},
+        {"url": {}},
+    ],
 )
 def test_an_optional_field_of_the_wrong_type_costs_the_field_only(wrong: dict[str, object]) -> None:
     assert canonical.decode(canonical_record(**wrong)) == canonical.decode(canonical_record())
@@ -151,7 +163,7 @@ def test_a_bluesky_post_is_mapped() -> None:
         "reply": {"parent": {"uri": "at://did:plc:x/app.bsky.feed.post/1"}},
     }
     post = bluesky.decode(json.dumps(commit(record)).encode())
-    assert post is not None
+    assert isinstance(post, Post)
     assert post.id == "bluesky:at://did:plc:abc/app.bsky.feed.post/3kabc"
     assert post.created_at == datetime(2026, 3, 1, 12, 0, 0, 500_000, UTC)
     assert (post.lang, post.text) == ("en-US", "good dog")
@@ -167,13 +179,13 @@ def test_a_quote_with_pictures_has_its_pictures() -> None:
         "embed": {"$type": "app.bsky.embed.recordWithMedia", "media": {"images": [image]}},
     }
     post = bluesky.decode(json.dumps(commit(record)).encode())
-    assert post is not None
+    assert isinstance(post, Post)
     assert [media.kind for media in post.media] == ["image"]
 
 
 def test_without_a_client_time_the_servers_time_counts() -> None:
     post = bluesky.decode(json.dumps(commit({"text": "x"})).encode())
-    assert post is not None
+    assert isinstance(post, Post)
     assert post.created_at == datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
@@ -220,8 +232,9 @@ def test_a_broken_bluesky_post_says_why(event: dict[str, object], reason: str) -
 def test_every_recorded_event_is_read_or_skipped() -> None:
     files = sorted((SAMPLES / "bluesky").glob("jetstream*.jsonl"))
     read = [bluesky.decode(line) for file in files for line in file.read_bytes().splitlines()]
-    deleted = [post.deleted for post in read if post is not None]
+    deleted = [post.deleted for post in read if isinstance(post, Post)]
     assert (deleted.count(False), deleted.count(True)) == (14, 1)
+    assert [notice.action for notice in read if isinstance(notice, Notice)] == ["show"]
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the recorded samples are not here")

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import Unreadable
+from pipeline.notice import Notice
 from pipeline.platforms import DECODERS, mastodon, weibo, x
 from pipeline.platforms.reading import plain
 from pipeline.post import Author, Media, Post
@@ -46,8 +47,14 @@ WEIBO: dict[str, Any] = {
 
 def read(platform: str, data: object) -> Post:
     post = DECODERS[platform](json.dumps(data).encode())
-    assert post is not None
+    assert isinstance(post, Post)
     return post
+
+
+def notice(platform: str, data: object) -> Notice:
+    found = DECODERS[platform](json.dumps(data).encode())
+    assert isinstance(found, Notice)
+    return found
 
 
 def test_a_mastodon_status_is_read_whole() -> None:
@@ -166,8 +173,6 @@ def test_what_x_leaves_out_is_found_or_left_out() -> None:
     assert bare.created_at.replace(microsecond=0) == datetime(2020, 2, 1, 17, 48, 54, tzinfo=UTC)
     assert (bare.author, bare.lang) == (None, None)
     assert read("x", TWEET | {"lang": "in"}).lang == "id"
-    gone = read("x", {"delete": {"status": {"id": 5, "id_str": "5"}}})
-    assert (gone.id, gone.deleted) == ("x:5", True)
     assert x.decode(b'{"limit": {"track": 5}}') is None
 
 

@@ -38,7 +38,7 @@ def records() -> list[DemoRecord]:
 def decode(record: DemoRecord) -> Post:
     """As ingest does; a post, since the demo sends nothing else."""
     post = DECODERS[record.topic.removeprefix("posts.raw.")](record.value)
-    assert post is not None
+    assert isinstance(post, Post)
     return post
 
 

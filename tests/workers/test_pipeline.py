@@ -203,8 +203,12 @@ def test_the_page_and_the_api_tell_the_same_as_the_store(stack: Stack) -> None:
 
 
 def shown(stack: Stack, post_id: str) -> bool:
-    posts = json.loads(get(f"{stack.status()['page']}/api/v1/posts?track=all&limit=50"))["posts"]
-    return any(post["id"] == post_id for post in posts)
+    return post_id in all_shown(stack.status()["page"])
+
+
+def all_shown(page: str) -> set[str]:
+    posts = json.loads(get(f"{page}/api/v1/posts?track=all&limit=50"))["posts"]
+    return {post["id"] for post in posts}
 
 
 def test_a_post_that_is_deleted_or_erased_is_shown_no_more_and_stays_counted(
@@ -228,8 +232,77 @@ def test_a_post_that_is_deleted_or_erased_is_shown_no_more_and_stays_counted(
     assert not shown(stack, "weathervane:mei-1")
     assert shown(stack, "weathervane:of-another")
     assert posts_of(stack.totals()) == before + 4
-    assert stack.weathervane("erase", "author", "nobody").stdout.startswith("erased: 0 posts")
-    assert stack.weathervane("erase", "post", " ", check=False).returncode == 2
+    for command, name in (("author", "nobody"), ("author", "71"), ("post", "71"), ("post", " ")):
+        refused = stack.weathervane("erase", command, name, check=False)
+        assert refused.returncode == 2
+        assert "platform:ID" in " ".join(refused.stderr.replace("│", " ").split())
+    for command in ("author", "post"):
+        nothing = stack.weathervane("erase", command, "x:404", check=False)
+        assert (nothing.returncode, nothing.stdout) == (1, "")
+        assert "nothing of x:404 was found in posts since 20" in nothing.stderr
+
+
+def tweet(number: int, author: int, **fields: Any) -> dict[str, Any]:
+    user = {"id": author, "screen_name": f"handle{author}"}
+    made = "Mon Jan 26 10:00:00 +0000 2026"
+    return {"id": number, "created_at": made, "full_text": "so sad today", "user": user} | fields
+
+
+def test_deletions_follow_the_words(stack: Stack) -> None:
+    """Of an author, a post, a later version and an account: the copies go as the original does."""
+    before = posts_of(stack.totals())
+    originals = [tweet(number, 900 + number) for number in range(1, 5)]
+    copies = [
+        tweet(100 * number + copy, 980 + copy, retweeted_status=originals[number - 1])
+        for number in range(1, 5)
+        for copy in range(3)
+    ]
+    # A deletion names the version that it is about, which is not the id here.
+    edit = tweet(41, 904, edit_history={"edit_tweet_ids": ["4", "41"]})
+    lonely = {"did": "did:plc:leaving", "time_us": 1_772_366_400_000_000}
+    post = jetstream("words", "I feel so lonely tonight") | lonely
+    post_id = f"bluesky:at://did:plc:leaving/{POST}/words"
+    cut = tweet(7, 901, full_text=" ")
+    stack.produce("posts.raw.x", [*originals, *copies, cut])
+    stack.produce("posts.raw.bluesky", [post])
+    until(lambda: posts_of(stack.totals()) == before + 17, "they are counted")
+    stack.produce("posts.raw.x", [edit])
+
+    page = stack.status()["page"]
+
+    def left(*numbers: int) -> set[int]:
+        held = all_shown(page)
+        return {n for n in numbers if f"x:{n}" in held}
+
+    everything = {1, 2, 3, 4} | {copy["id"] for copy in copies}
+    assert left(*everything) == everything
+    dry = stack.weathervane("erase", "author", "x:901", "--dry-run").stdout
+    assert dry.startswith("would erase: 4 posts, 1 dead letters, out of the evidence of 0 alerts")
+    assert left(1, 100, 101, 102) == {1, 100, 101, 102}
+    said = stack.weathervane("erase", "author", "x:901").stdout
+    assert said.startswith("erased: 4 posts, 1 dead letters, out of the evidence of 0 alerts")
+    assert "3 repeat the words" in said
+    assert "checked: the store has none of these posts" in said
+    assert left(1, 100, 101, 102) == set()
+    assert stack.weathervane("erase", "post", "x:2").stdout.startswith("erased: 4 posts")
+    assert left(2, 200, 201, 202) == set()
+    late = tweet(203, 989, retweeted_status=originals[1])
+    gone = {"delete": {"status": {"id": 3, "user_id": 903}}}
+    edit_gone = {"data": {"delete": {"tweet": {"id": "41"}}}}
+    account = lonely | {"kind": "account", "account": {"active": False, "status": "deactivated"}}
+    stack.produce("posts.raw.x", [late, gone, edit_gone])
+    stack.produce("posts.raw.bluesky", [account])
+    until(lambda: posts_of(stack.totals()) == before + 18, "the late copy is counted")
+    until(lambda: not left(*everything, 203), "originals and copies are gone")
+    until(lambda: post_id not in all_shown(page), "the account is hidden")
+    account["account"] = {"active": True}
+    stack.produce("posts.raw.bluesky", [account])
+    until(lambda: post_id in all_shown(page), "the account is there again")
+    account["account"] = {"active": False, "status": "deleted"}
+    stack.produce("posts.raw.bluesky", [account])
+    until(lambda: post_id not in all_shown(page), "the account is gone")
+    assert left(*everything, 203) == set()
+    assert posts_of(stack.totals()) == before + 18
 
 
 def test_send_and_tail(stack: Stack, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def check_author(settings: Settings) -> list[Finding]:
     """Whether authors are hashed."""
     if settings.secret("author_salt"):
         return [ok("authors are published as salted hashes")]
-    return [ok("no salt is set: events carry no author")]
+    return [ok("no salt is set: events carry no author, and only Bluesky's accounts can be hidden")]
 
 
 def _unknown(
