@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from models.corpora import DataError, unescape
 from models.errors import ItemError
 from models.labels import EMOTIONS, POLARITIES
-from models.prediction import Prediction
+from models.prediction import Prediction, nothing_read
 from models.predictor import Predictor
 from models.prepare import Item, Prepared, Preparer
 
@@ -38,7 +38,7 @@ def score_parquet(
 ) -> int:
     """Score every row of `source` by whichever of text, image and audio it has; the unreadable.
 
-    A row of which something cannot be read is scored by nothing: the model's prior, abstained.
+    Of a row of which something cannot be read nothing is claimed: no dominant emotion, abstained.
     Those are what is counted and returned. `progress` is told the rows done so far. `out` is
     complete or untouched.
 
@@ -119,10 +119,7 @@ def _score(
         for index, (item, answer) in enumerate(zip(prepared, answers, strict=True))
         if isinstance(item, ItemError) or isinstance(answer, ItemError)
     ]
-    [prior] = predictor.predict([Prepared()])
-    if isinstance(prior, ItemError):
-        raise DataError(f"the model scores nothing: {prior.reason}")
-    kept = [prior if isinstance(answer, ItemError) else answer for answer in answers]
+    kept = [nothing_read() if isinstance(answer, ItemError) else answer for answer in answers]
     return kept, len(failed)
 
 
