@@ -35,8 +35,11 @@ def test_rows_keep_their_order_and_the_unreadable_are_marked(tmp_path: Path) -> 
     for row in scored:
         assert all(0 <= row[name] <= 1 for name in EMOTIONS)
         assert abs(sum(row[f"polarity_{name}"] for name in POLARITIES) - 1) < 1e-3
-        assert row["dominant"] == max(EMOTIONS, key=lambda name: row[name])
+        likeliest = max(EMOTIONS, key=lambda name: row[name])
+        assert row["dominant"] == (likeliest if row[likeliest] else None)
     assert [row["abstained"] for row in scored[7:9]] == [True, True]
+    assert [row["dominant"] for row in scored[7:9]] == [None, None]
+    assert [row["id"] for row in scored if row["dominant"] is None] == ["bad", "empty"]
     assert scored[0]["dominant"] == "joy"
     assert scored[1]["polarity_negative"] > 0.5
 
