@@ -16,7 +16,7 @@ from models.export.hub import WeathervaneModel, export_transformers, register
 from models.export.inputs import NAMES, collate
 from models.fused import FusedModel
 from models.labels import EMOTIONS, Modality
-from models.prediction import Prediction
+from models.prediction import Prediction, calibrated
 from models.predictor import Predictor
 from models.prepare import Item, Prepared, Preparer
 from models.release import DEFAULT_RELEASE, read_config, verify

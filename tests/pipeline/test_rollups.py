@@ -129,7 +129,7 @@ def test_posts_without_an_emotion_are_in_no_series_and_move_the_clock() -> None:
 
 
 def test_rollups_of_the_version_before_are_read() -> None:
-    [rollup], _ = roll_up(3, 7, 9, arrived(5)[:1])
+    [rollup, *_], _ = roll_up(3, 7, 9, arrived(5)[:1])
     old = msgspec.json.decode(msgspec.json.encode(rollup))
     del old["silent"]
     assert decoder.decode(msgspec.json.encode(old)) == rollup

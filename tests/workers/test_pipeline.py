@@ -58,7 +58,7 @@ def events_of(messages: list[Any]) -> dict[str, dict[str, Any]]:
 
 def kinds_of(totals: dict[str, Any]) -> dict[str, int]:
     """The counts of which each post is in one."""
-    return totals["emotions"] | {name: totals[name] for name in ("abstained", "unread")}
+    return {**totals["emotions"], "abstained": totals["abstained"], "unread": totals["unread"]}
 
 
 def get(url: str) -> bytes:

@@ -185,10 +185,11 @@ async function refreshPosts() {
   const list = byId("posts");
   try {
     const posts = await readPosts(track, emotion, postsRead.signal);
-    const seen = JSON.stringify([posts, document.documentElement.lang, emotion]);
+    const counted = Boolean(live?.totals.posts);
+    const seen = JSON.stringify([posts, document.documentElement.lang, emotion, counted]);
     if (postsShown === seen) return;
     postsShown = seen;
-    showPosts(list, posts, emotion);
+    showPosts(list, posts, emotion, counted);
   } catch (error) {
     if (error.name === "AbortError") return;
     postsShown = "";

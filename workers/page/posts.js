@@ -23,9 +23,9 @@ export async function readPosts(track, emotion, signal) {
 }
 
 /** Show posts; an empty list says why it is empty. */
-export function showPosts(list, posts, emotion) {
+export function showPosts(list, posts, emotion, counted) {
   if (!posts.length) {
-    showMessage(list, t(emotion ? "posts.empty.emotion" : "posts.empty"));
+    showMessage(list, t(emotion ? "posts.empty.emotion" : counted ? "posts.empty.silent" : "posts.empty"));
     return;
   }
   list.replaceChildren(...posts.map((post) => el("li", {}, card(post))));
