@@ -252,7 +252,7 @@ def test_nothing_but_posts_without_an_emotion(site: Site, wide: Any) -> None:
     open_page(wide, site)
     assert text(wide, "#headline") == "No emotion can be given for any of 4 posts"
     assert figure(wide, "sentiment") == "–"
-    assert text(wide, "#posts") == "No posts with an emotion yet."
+    shows(wide, "why", lambda: text(wide, "#posts") == "No posts with an emotion yet.")
     site.add([Written("none:n", "it is nine", 5, "neutral")])
     shows(wide, "the post comes", lambda: "it is nine" in text(wide, "#posts"))
     assert text(wide, "#headline") == "No emotion leads: 20% of 5 posts are neutral"

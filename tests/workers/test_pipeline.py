@@ -105,7 +105,7 @@ def test_a_post_of_which_nothing_is_read_is_counted_and_in_no_emotion(stack: Sta
     before = stack.totals()["all"]
     reader = stack.reader("sentiment")
     picture = {"kind": "image", "url": "https://pics.example/1.jpg"}
-    silent = {"link": "https://t.co/x", "blank": "\u200b", "repost": "转发微博", "picture": None}
+    silent = {"link": "https://t.co/x", "blank": "\u200b", "repost": "转发微博", "unfetched": None}
     stack.produce(
         "posts.raw.weathervane",
         [

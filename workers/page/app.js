@@ -79,7 +79,9 @@ function listen() {
 function onSnapshot(snapshot) {
   live = { series: new Series(snapshot), ...statusOf(snapshot) };
   if (!trackKnown(chosen.track)) readTracks();
-  refreshPostsSoon();
+  // Why there is none to show is known only now.
+  if (live.totals.posts && !byId("posts").querySelector("article")) refreshPosts();
+  else refreshPostsSoon();
   // What changed while the stream was away is not told again.
   alerts.load(chosen.track, chosen.alert).then(reveal);
   draw();
