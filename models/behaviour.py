@@ -36,7 +36,7 @@ class Outcome:
     """What the model said of one post."""
 
     post: Post
-    dominant: Emotion
+    dominant: Emotion | None
     polarity: Polarity
 
     @property

@@ -152,8 +152,13 @@ def tasks(answers: Answers) -> dict[str, Task]:
 
 
 def ask(model: Model, rows: Rows, done: Done = lambda rows: None) -> Answers:
-    """Score rows; those that cannot be read are left out."""
+    """Score rows; those that cannot be read are left out.
+
+    Scores ask for a label of every row: where nothing was read (a text that is a link) it is the
+    likeliest before reading, at a confidence of 0.
+    """
     answers = predict_rows(rows, model.predictor, model.preparer, done)
+    prior = model.predictor.prior()
     kept = [(i, answer) for i, answer in enumerate(answers) if isinstance(answer, Prediction)]
     places = np.array([i for i, _ in kept], dtype=np.int64)
     said = [answer for _, answer in kept]
@@ -161,8 +166,12 @@ def ask(model: Model, rows: Rows, done: Done = lambda rows: None) -> Answers:
         rows=rows.take(places),
         places=places,
         total=len(answers),
-        emotions=np.array([answer.emotions for answer in said]).reshape(-1, len(EMOTIONS)),
-        polarity=np.array([answer.polarity for answer in said]).reshape(-1, len(POLARITIES)),
+        emotions=np.array([a.emotions if a.modalities else prior[0] for a in said]).reshape(
+            -1, len(EMOTIONS)
+        ),
+        polarity=np.array([a.polarity if a.modalities else prior[1] for a in said]).reshape(
+            -1, len(POLARITIES)
+        ),
         passed=np.array(
             [[name in answer.labels for name in EMOTIONS] for answer in said], dtype=bool
         ).reshape(-1, len(EMOTIONS)),

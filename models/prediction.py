@@ -20,15 +20,15 @@ class Prediction:
     """Probabilities and what follows from them, for one item.
 
     `emotions` `(7,)`, each 0-1, not exclusive; `polarity` `(3,)`, summing to 1; `dominant` the
-    likeliest emotion; `labels` those that pass their thresholds, perhaps none; `sentiment`
-    positive - negative, -1 to 1; `confidence` the probability of `dominant`; `abstained` where
-    that is too low or there was nothing to read; `conflict` 0-1, how far the modalities disagree;
-    `modalities` those used; `by_modality` what each says alone.
+    likeliest emotion, None where nothing was read; `labels` those that pass their thresholds,
+    perhaps none; `sentiment` positive - negative, -1 to 1; `confidence` the probability of
+    `dominant`; `abstained` where that is too low or nothing was read; `conflict` 0-1, how far the
+    modalities disagree; `modalities` those used; `by_modality` what each says alone.
     """
 
     emotions: Floats
     polarity: Floats
-    dominant: Emotion
+    dominant: Emotion | None
     labels: tuple[Emotion, ...]
     sentiment: float
     confidence: float
@@ -44,8 +44,11 @@ def predict_from(
     """Turn the logits of one item into a Prediction.
 
     `emotions` `(7,)` and `polarity` `(3,)` are the fused logits; `alone` holds the logits of each
-    modality on its own, in the order of `MODALITIES`.
+    modality on its own, in the order of `MODALITIES`; without any the logits say nothing of the
+    item.
     """
+    if not alone:
+        return nothing_read()
     modalities = tuple(alone)
     fused = calibrated(emotions, polarity, modalities, calibration)
     by_modality = {
@@ -65,10 +68,26 @@ def predict_from(
         ),
         sentiment=float(fused[1][POSITIVE] - fused[1][NEGATIVE]),
         confidence=confidence,
-        abstained=not modalities or confidence < calibration.abstain_below,
+        abstained=confidence < calibration.abstain_below,
         conflict=disagreement(by_modality),
         modalities=modalities,
         by_modality=by_modality,
+    )
+
+
+def nothing_read() -> Prediction:
+    """What is said of an item of which nothing was read: nothing is claimed."""
+    return Prediction(
+        emotions=np.zeros(len(EMOTIONS), np.float32),
+        polarity=np.array([name == "neutral" for name in POLARITIES], np.float32),
+        dominant=None,
+        labels=(),
+        sentiment=0.0,
+        confidence=0.0,
+        abstained=True,
+        conflict=0.0,
+        modalities=(),
+        by_modality={},
     )
 
 

@@ -12,7 +12,7 @@ from models.device import available, fastest_dtype
 from models.errors import ItemError
 from models.fused import FusedModel
 from models.labels import MODALITIES, Modality
-from models.prediction import Prediction, Spoken, predict_from
+from models.prediction import Prediction, Spoken, calibrated, nothing_read, predict_from
 from models.prepare import Prepared
 from models.release import DEFAULT_RELEASE, Calibration, full_name, read_config, verify
 from models.weights import load_weights
@@ -72,12 +72,26 @@ class Predictor:
         return next(self._model.text.parameters()).dtype
 
     def predict(self, batch: Sequence[Prepared]) -> list[Prediction | ItemError]:
-        """Score every item, in order. One that cannot be scored is an ItemError in its place."""
-        results: dict[int, Prediction | ItemError] = {}
-        for indices in pack([item.cost for item in batch], BUDGET):
-            scored = self._score([batch[index] for index in indices])
-            results.update(zip(indices, scored, strict=True))
-        return [results[index] for index in range(len(batch))]
+        """Score every item, in order. One that cannot be scored is an ItemError in its place.
+
+        Of a blank item nothing is claimed, and the model is not asked.
+        """
+        results: list[Prediction | ItemError] = [nothing_read() for _ in batch]
+        places = [place for place, item in enumerate(batch) if not item.blank]
+        for indices in pack([batch[place].cost for place in places], BUDGET):
+            packed = [places[index] for index in indices]
+            scored = self._score([batch[place] for place in packed])
+            for place, answer in zip(packed, scored, strict=True):
+                results[place] = answer
+        return results
+
+    @torch.inference_mode()
+    def prior(self) -> Spoken:
+        """What the model says before it reads anything, as probabilities: emotions `(7,)` and
+        polarity `(3,)`. It says nothing of any post; explanations begin with it."""
+        logits = self._model(self._model.pool([Prepared()]))
+        emotions, polarity = (part.float().cpu().numpy()[0] for part in logits)
+        return calibrated(emotions, polarity, (), self._calibration)
 
     def _score(self, items: list[Prepared]) -> list[Prediction | ItemError]:
         """Halve a batch that fails, or that does not fit in memory, until one item stands alone."""

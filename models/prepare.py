@@ -15,6 +15,7 @@ from models.errors import ItemError, ReleaseError
 from models.labels import EMOTIONS
 from models.ngrams import Ngrams
 from models.preprocess import audio, image
+from models.preprocess.own_words import own_words
 from models.preprocess.text import normalise
 from models.release import NGRAMS, Config, read_config, verify
 
@@ -24,7 +25,8 @@ MARKERS = 2  # tokens that the tokenizer adds to every text: <s> and </s>
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What a post has. Any may be None, all None too.
+    """What a post has. Any may be None, all None too. A text without words of its author's own
+    (models/preprocess/own_words.py) counts as None.
 
     `image` is a JPEG or PNG of at most 256 px a side, `audio` FLAC of 16 kHz, mono, at most 15 s.
     """
@@ -48,6 +50,11 @@ class Prepared:
     mel: npt.NDArray[np.float16] | None = None
     evidence: npt.NDArray[np.float32] | None = None
     truncated: bool = False
+
+    @property
+    def blank(self) -> bool:
+        """Whether there is nothing to read."""
+        return self.tokens is None and self.pixels is None and self.mel is None
 
     @property
     def cost(self) -> int:
@@ -74,6 +81,8 @@ class Preparer:
                 f"knows {config.text.encoder['vocab_size']}: they do not belong together"
             )
         self._tokenizer = tokenizer
+        # What such pieces stand for the model does not know, whatever the text has there.
+        self._mute = {id_ for id_, t in tokenizer.get_added_tokens_decoder().items() if t.special}
         self._ngrams = ngrams
         self._image_size = config.image.size if config.image else None
         self._hears = config.audio is not None
@@ -101,12 +110,31 @@ class Preparer:
         texts = [normalise(item.text) if item.text else "" for item in items]
         encodings = self._tokenizer.encode_batch(texts)
         said = self._ngrams.evidence(texts) if self._ngrams else [None] * len(texts)
-        return [self._one(*parts) for parts in zip(items, encodings, said, strict=True)]
+        spoken = self._spoken(texts, encodings)
+        return [self._one(*parts) for parts in zip(items, encodings, said, spoken, strict=True)]
+
+    def _spoken(self, texts: Sequence[str], encodings: Sequence[Encoding]) -> list[bool]:
+        """Whether the model reads a word of each text: of the part that fits, in known pieces."""
+        words = [own_words(_read(*pair)) for pair in zip(texts, encodings, strict=True)]
+        doubtful = [
+            place
+            for place, (own, encoding) in enumerate(zip(words, encodings, strict=True))
+            if own and not self._mute.isdisjoint(encoding.ids[1:-1])
+        ]
+        spoken = [bool(own) for own in words]
+        alone = self._tokenizer.encode_batch([words[place] for place in doubtful])
+        for place, encoding in zip(doubtful, alone, strict=True):
+            pieces = zip(encoding.ids, encoding.tokens, strict=True)
+            spoken[place] = bool(own_words(" ".join(p for i, p in pieces if i not in self._mute)))
+        return spoken
 
     def _one(
-        self, item: Item, encoding: Encoding, evidence: npt.NDArray[np.float32] | None
+        self,
+        item: Item,
+        encoding: Encoding,
+        evidence: npt.NDArray[np.float32] | None,
+        has_text: bool,
     ) -> Prepared | ItemError:
-        has_text = len(encoding.ids) > MARKERS
         pixels, mel, cut = None, None, False
         try:
             if item.image is not None and self._image_size is not None:
@@ -121,8 +149,13 @@ class Preparer:
             pixels=pixels,
             mel=mel,
             evidence=evidence if has_text else None,
-            truncated=cut or bool(has_text and encoding.overflowing),
+            truncated=cut or bool(encoding.overflowing),
         )
+
+
+def _read(text: str, encoding: Encoding) -> str:
+    """The part of a text that its pieces cover."""
+    return text[: encoding.offsets[-MARKERS][1]] if encoding.overflowing else text
 
 
 def evidence_of(items: Sequence[Prepared]) -> npt.NDArray[np.float32] | None:

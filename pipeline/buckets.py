@@ -1,4 +1,13 @@
-"""What is counted: sentiment events summed into bucket deltas. Pure: no clock, no store."""
+"""What is counted: sentiment events summed into bucket deltas. Pure: no clock, no store.
+
+Fields of a bucket: `n` posts; `j:emotion|polarity`, `s` (the sum of sentiments) and `w:…` (what
+they stand for beside themselves) of the posts that have an emotion; `u` and `a` those of which
+nothing was read or of which the model was not sure, `w:unread` and `w:abstained` likewise;
+`p:platform`, `l:language` and `late` of all; `shed`. So `n` = sum of `j:` + `u` + `a`.
+
+Versions before counted abstained posts under their emotion and once more in a field `abstained`.
+They stay where they are counted, and that field is not read.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +30,7 @@ WEIGHT_SCALE = 100
 """Likewise what a post stands for beside itself."""
 FUTURE_MS = 300_000
 """A post dated further ahead of its arrival than this does not move the watermark."""
+_ABSTAINED, _UNREAD = "abstained", "unread"
 EXEMPLARS_A_BUCKET = 8
 NEWEST_KEPT = 50
 
@@ -30,21 +40,25 @@ class Counts(msgspec.Struct):
 
     posts: int = 0
     emotions: dict[str, int] = {}
-    """Posts by dominant emotion."""
+    """Posts by dominant emotion. These, `abstained` and `unread` add up to `posts`."""
     polarity: dict[str, int] = {}
-    """Posts by most probable polarity."""
+    """The same posts by most probable polarity."""
     joint: dict[str, int] = {}
     """Posts by "emotion|polarity"."""
     platforms: dict[str, int] = {}
     languages: dict[str, int] = {}
     late: int = 0
     abstained: int = 0
+    """Posts of which the model was not sure enough: in no emotion and no polarity."""
+    unread: int = 0
+    """Posts of which nothing could be read: likewise."""
     shed: int = 0
     """Posts left unscored under overload; all else is about those that were scored."""
     weighted: dict[str, float] = {}
-    """Like `joint`, each post counted as many as it stands for; empty where nothing was shed."""
+    """Like `joint`, with `abstained` and `unread` beside it, each post counted as many as it
+    stands for: the sum estimates `posts` + `shed`. Empty where nothing was shed."""
     sentiment: float = 0.0
-    """Mean over the posts, -1 to 1; 0 where there are none."""
+    """Mean over the posts that have an emotion, -1 to 1; 0 where there are none."""
 
 
 class Bucket(msgspec.Struct):
@@ -128,8 +142,9 @@ def sum_deltas(batch: Iterable[Scored], watermark: int, lateness_ms: int) -> Del
         if created <= scored.timestamp + FUTURE_MS:
             watermark = max(watermark, created)
         fields = _fields(event, late)
-        exemplar = _exemplar(scored, created)
-        ranked = _rank(scored, created), exemplar
+        mood = event.mood
+        exemplar = _exemplar(scored, created, mood) if mood else None
+        rank = _rank(scored, created)
         seconds = created // 1000
         for track in event.tracks:
             targets = [totals[track]]
@@ -138,8 +153,9 @@ def sum_deltas(batch: Iterable[Scored], watermark: int, lateness_ms: int) -> Del
             for target in targets:
                 for name, amount in fields:
                     target[name] += amount
-            by_bucket[track, seconds - seconds % MINUTE].append(exemplar)
-            newest[track, event.dominant].append(ranked)
+            if exemplar is not None:
+                by_bucket[track, seconds - seconds % MINUTE].append(exemplar)
+                newest[track, exemplar.dominant].append((rank, exemplar))
     for kept in by_bucket.values():
         kept.sort(key=lambda e: -e.confidence)
         del kept[EXEMPLARS_A_BUCKET:]
@@ -159,13 +175,11 @@ def _rank(scored: Scored, created: int) -> int:
 def counts_of(fields: Sequence[Fields]) -> Counts:
     """The counts that the stored fields of the same bucket, one set a partition, add up to."""
     counts = Counts()
-    sentiment = 0
+    sums: dict[str, int] = {}
     beside: dict[str, int] = {}
     for name, amount in ((n, a) for part in fields for n, a in part.items()):
         kind, _, value = name.partition(":")
-        if kind == "n":
-            counts.posts += amount
-        elif kind == "j":
+        if kind == "j":
             emotion, _, polarity = value.partition("|")
             _add(counts.joint, value, amount)
             _add(counts.emotions, emotion, amount)
@@ -174,21 +188,21 @@ def counts_of(fields: Sequence[Fields]) -> Counts:
             _add(counts.platforms, value, amount)
         elif kind == "l":
             _add(counts.languages, value, amount)
-        elif kind == "late":
-            counts.late += amount
-        elif kind == "abstained":
-            counts.abstained += amount
-        elif kind == "shed":
-            counts.shed += amount
         elif kind == "w":
             _add(beside, value, amount)
-        elif kind == "s":
-            sentiment += amount
-    if counts.posts:
-        counts.sentiment = sentiment / SENTIMENT_SCALE / counts.posts
+        else:
+            _add(sums, kind, amount)
+    counts.posts, counts.late, counts.shed = (sums.get(name, 0) for name in ("n", "late", "shed"))
+    counts.abstained, counts.unread = sums.get("a", 0), sums.get("u", 0)
+    with_emotion = sum(counts.joint.values())
+    if with_emotion:
+        counts.sentiment = sums.get("s", 0) / SENTIMENT_SCALE / with_emotion
     if beside:
+        silent = {_ABSTAINED: counts.abstained, _UNREAD: counts.unread}
         counts.weighted = {
-            name: posts + beside.get(name, 0) / WEIGHT_SCALE for name, posts in counts.joint.items()
+            name: posts + beside.get(name, 0) / WEIGHT_SCALE
+            for name, posts in (counts.joint | silent).items()
+            if posts
         }
     return counts
 
@@ -201,31 +215,28 @@ def _fields(event: SentimentEvent, late: bool) -> list[tuple[str, int]]:
     language = (event.lang or "und").split("-")[0].lower()
     if not (language.isascii() and language.isalpha() and len(language) <= 3):
         language = "und"
-    joint = f"{event.dominant}|{event.polarity.dominant}"
-    fields = [
-        ("n", 1),
-        (f"j:{joint}", 1),
-        (f"p:{event.platform}", 1),
-        (f"l:{language}", 1),
-        ("s", round(event.sentiment * SENTIMENT_SCALE)),
-    ]
+    fields = [("n", 1), (f"p:{event.platform}", 1), (f"l:{language}", 1)]
+    if event.mood is not None:
+        cell = f"{event.mood}|{event.polarity.dominant}"
+        fields += [(f"j:{cell}", 1), ("s", round(event.sentiment * SENTIMENT_SCALE))]
+    else:
+        cell = _UNREAD if event.unread else _ABSTAINED
+        fields.append((cell[0], 1))
     if late:
         fields.append(("late", 1))
-    if event.abstained:
-        fields.append(("abstained", 1))
     if event.weight != 1:
-        fields.append((f"w:{joint}", round((event.weight - 1) * WEIGHT_SCALE)))
+        fields.append((f"w:{cell}", round((event.weight - 1) * WEIGHT_SCALE)))
     return fields
 
 
-def _exemplar(scored: Scored, created: int) -> Exemplar:
+def _exemplar(scored: Scored, created: int, dominant: str) -> Exemplar:
     event = scored.event
     return Exemplar(
         id=event.id,
         created_at=created,
         lang=event.lang,
         platform=event.platform,
-        dominant=event.dominant,
+        dominant=dominant,
         polarity=event.polarity.dominant,
         confidence=event.confidence,
         sentiment=event.sentiment,

@@ -63,13 +63,16 @@ class SentimentEvent(msgspec.Struct, frozen=True, kw_only=True):
     lang: str | None
     tracks: tuple[str, ...]
     modalities: tuple[Modality, ...]
+    """Those that the model read; none of a bare link, or of a picture that was not to be had."""
     emotions: Emotions
-    dominant: Emotion
+    dominant: Emotion | None
+    """The likeliest emotion; null where nothing was read. A guess where the model abstained."""
     polarity: Polarity
     sentiment: float
     """P(positive) - P(negative), -1 to 1."""
     confidence: float
     abstained: bool
+    """The model is not sure enough, or nothing was read."""
     conflict: float
     """How far the modalities disagree, 0-1."""
     by_modality: dict[Modality, Opinion]
@@ -89,6 +92,16 @@ class SentimentEvent(msgspec.Struct, frozen=True, kw_only=True):
     versions of either."""
     unread_media: tuple[UnreadMedia, ...] = ()
     """Attachments that the post was scored without."""
+
+    @property
+    def unread(self) -> bool:
+        """Whether nothing of the post was read. Events of old have a guess all the same."""
+        return not self.modalities or self.dominant is None
+
+    @property
+    def mood(self) -> Emotion | None:
+        """The emotion that the post counts for; None where it counts as unread or abstained."""
+        return None if self.unread or self.abstained else self.dominant
 
 
 event_decoder = msgspec.json.Decoder(SentimentEvent)

@@ -10,8 +10,10 @@
 Guarantee. A minute is complete once `Clock.complete` is past it: no post of it follows that is at
 most `lateness` older than the newest one of its partition. A post from the future (dated later
 than its arrival by more than `FUTURE_MS`) or older than `OLDEST_MS` at its arrival is counted
-apart and moves nothing. A partition of which nothing came for a while holds nobody for as long as
-it says so: it has told all that it knew.
+apart and moves nothing. A post that has no emotion, because the model abstained or nothing was
+read, moves the clock and is in no series, that of all posts included: shares are of the posts that
+have one. A partition of which nothing came for a while holds nobody for as long as it says so: it
+has told all that it knew.
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ class Cell(msgspec.Struct):
     """Sums over the posts of one track and minute. Integers: sums are exact in any order."""
 
     parts: list[int] = msgspec.field(default_factory=lambda: [0] * len(SERIES))
-    """Posts by series: all, by dominant emotion, by most probable polarity."""
+    """Posts that have an emotion, by series: all, by dominant emotion, by most probable
+    polarity."""
     languages: dict[str, int] = {}
     platforms: dict[str, int] = {}
     conflict: int = 0
@@ -68,7 +71,7 @@ class Cell(msgspec.Struct):
         return self.conflict / _CONFLICT / self.posts if self.posts else None
 
     def count(self, event: SentimentEvent) -> None:
-        """Add one post."""
+        """Add one post, which has an emotion."""
         emotion, polarity = event.dominant, event.polarity.dominant
         places = (0, _PLACE[f"emotion:{emotion}"], _PLACE[f"polarity:{polarity}"])
         beside = round((event.weight - 1) * WEIGHT_SCALE)
@@ -104,6 +107,8 @@ class Rollup(msgspec.Struct, tag_field="type", tag="rollup", kw_only=True):
     """By the start of the minute, epoch seconds."""
     outside: int = 0
     """Posts dated in the future or too long ago, which are in no minute."""
+    silent: int = 0
+    """Posts without an emotion, which are in no minute either."""
 
 
 class Progress(msgspec.Struct, tag_field="type", tag="progress", kw_only=True):
@@ -226,10 +231,12 @@ def roll_up(
                     track=track, partition=partition, first=first, last=last, minutes={}
                 )
                 rollups[track] = rollup
-            if inside:
-                rollup.minutes.setdefault(minute, Cell()).count(event)
-            else:
+            if not inside:
                 rollup.outside += 1
+            elif event.mood is None:
+                rollup.silent += 1
+            else:
+                rollup.minutes.setdefault(minute, Cell()).count(event)
     return list(rollups.values()), newest
 
 

@@ -150,7 +150,7 @@ class Census:
                 self._clock(place).hear(rollup)
             elif rollup.track == ALL:
                 posts = sum(cell.posts for cell in rollup.minutes.values())
-                self._rolled += posts + rollup.outside
+                self._rolled += posts + rollup.outside + rollup.silent
                 self._idle[rollup.partition] = False
 
 

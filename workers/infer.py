@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from models.errors import ItemError
-from models.prediction import Prediction
+from models.prediction import Prediction, nothing_read
 from models.prepare import Item, Prepared, Preparer
 from models.registry import find_release
 from pipeline.clients import consumer, membership, producer
@@ -66,7 +66,9 @@ class Infer:
             weight = self._shed(records, posts, answers)
             ready = self._prepare(records, posts, answers)
         with self._telemetry.step("model"):
-            predictions = self._device.predict([prepared for _, _, prepared in ready])
+            scored = iter(self._device.predict([p for _, _, p in ready if not p.blank]))
+            # Of a post of which there is nothing to read nothing is asked.
+            predictions = [nothing_read() if p.blank else next(scored) for _, _, p in ready]
         with self._telemetry.step("encode"):
             now = datetime.now(UTC)
             for (place, post, _), prediction in zip(ready, predictions, strict=True):
@@ -129,7 +131,7 @@ class Infer:
         answers: list[Outgoing | None],
     ) -> list[tuple[int, IngestedPost, Prepared]]:
         """Prepare; what is ready, by its place. What fails has its answer at once."""
-        items = [Item(p.text, p.inline("image"), p.inline("audio")) for p in posts.values()]
+        items = [item_of(post) for post in posts.values()]
         ready: list[tuple[int, IngestedPost, Prepared]] = []
         results = self._preparer.prepare(items)
         for (place, post), result in zip(posts.items(), results, strict=True):
@@ -176,6 +178,11 @@ class Infer:
         if post.author is None:
             return None
         return pseudonym(f"{post.platform}:{post.author.id}", self._salt)
+
+
+def item_of(post: IngestedPost) -> Item:
+    """What the model is given of a post."""
+    return Item(post.text, post.inline("image"), post.inline("audio"))
 
 
 def to_event(

@@ -109,7 +109,8 @@ def print_explained(
         print(msgspec.json.encode(event | {"explanation": reasons}).decode())
     else:
         _print_event(found.event)
-        _print_reasons(found.explanation)
+        if found.explanation.emotion is not None:
+            _print_reasons(found.explanation)
 
 
 def _draw(found: Explained, picture: Path) -> None:
@@ -154,6 +155,9 @@ def _print_reasons(found: Explanation) -> None:
 
 def _print_event(event: SentimentEvent) -> None:
     console = Console()
+    if event.unread:
+        console.print(f"{event.model}: nothing could be read, so nothing is claimed")
+        return
     verdict = "abstains; its best guess is " if event.abstained else "says "
     console.print(
         f"{event.model} {verdict}[bold]{event.dominant}[/bold], {event.polarity.dominant} "

@@ -109,9 +109,9 @@ def _line(record: Record) -> str:
     if record.topic == SENTIMENT and record.value:
         event = event_decoder.decode(record.value)
         time = event.created_at.strftime("%Y-%m-%d %H:%M:%S")
-        mark = " abstained" if event.abstained else ""
+        mark = " unread" if event.unread else " abstained" if event.abstained else ""
         return (
-            f"{time}  {event.dominant:<8} {event.sentiment:+.2f}  "
+            f"{time}  {event.dominant or '-':<8} {event.sentiment:+.2f}  "
             f"{event.confidence:.2f}{mark}  {'+'.join(event.modalities) or '-'}  {event.id}"
         )
     reason = header(record.headers, ERROR_HEADERS + "exception.message")

@@ -27,11 +27,16 @@ LONGEST_NAME = 24
 
 
 class Total(msgspec.Struct, omit_defaults=True):
-    """What is printed of one track; every emotion and polarity is there, zero or not."""
+    """What is printed of one track; every emotion and polarity is there, zero or not.
+
+    `posts` = the emotions + `abstained` + `unread`.
+    """
 
     posts: int
     emotions: dict[str, int]
     polarity: dict[str, int]
+    abstained: int
+    unread: int
     shed: int = 0
     """Posts left unscored under overload; left out where there were none."""
 
@@ -70,6 +75,8 @@ def _table(totals: Mapping[str, Total]) -> Table:
     table.add_row("posts", *(f"{total.posts:,}" for total in shown), end_section=True)
     for name in EMOTIONS:
         table.add_row(name, *(f"{total.emotions[name]:,}" for total in shown))
+    table.add_row("uncertain", *(f"{total.abstained:,}" for total in shown))
+    table.add_row("nothing readable", *(f"{total.unread:,}" for total in shown))
     table.add_section()
     for polarity in POLARITIES:
         table.add_row(polarity, *(f"{total.polarity[polarity]:,}" for total in shown))
@@ -98,5 +105,7 @@ def _total(counts: Counts) -> Total:
         counts.posts,
         {name: counts.emotions.get(name, 0) for name in EMOTIONS},
         {name: counts.polarity.get(name, 0) for name in POLARITIES},
+        counts.abstained,
+        counts.unread,
         counts.shed,
     )

@@ -9,7 +9,7 @@ from models.classic.posts import Indices, Posts
 from models.compare.recipe import ComparedTask
 from models.errors import ItemError
 from models.labels import EMOTIONS, POLARITIES
-from models.prediction import Prediction
+from models.prediction import Prediction, Spoken
 from models.predictor import Predictor
 from models.prepare import Item, Prepared, Preparer
 from models.release import parameters
@@ -36,18 +36,22 @@ class Released:
         names = POLARITIES if task.label == "polarity" else EMOTIONS
         columns = [names.index(name) for name in posts.classes]
         found: list[int] = []
+        prior = self.predictor.prior()
         for start in range(0, len(posts), CHUNK):
             part = range(start, min(start + CHUNK, len(posts)))
             items = [Item(posts.texts[i], posts.images[i], posts.audios[i]) for i in part]
             prepared = self.preparer.prepare(items)
-            # One that cannot be read is answered by the prior.
             ready = [Prepared() if isinstance(item, ItemError) else item for item in prepared]
-            found += [_choice(a, task, columns) for a in self.predictor.predict(ready)]
+            found += [_choice(a, prior, task, columns) for a in self.predictor.predict(ready)]
         return np.array(found, np.int64)
 
 
-def _choice(answer: Prediction | ItemError, task: ComparedTask, columns: list[int]) -> int:
+def _choice(
+    answer: Prediction | ItemError, prior: Spoken, task: ComparedTask, columns: list[int]
+) -> int:
+    """One of the classes in any case: of what was not read the likeliest before reading."""
     if isinstance(answer, ItemError):
         return 0
-    odds = answer.polarity if task.label == "polarity" else answer.emotions
+    emotions, polarity = (answer.emotions, answer.polarity) if answer.modalities else prior
+    odds = polarity if task.label == "polarity" else emotions
     return int(odds[columns].argmax())

@@ -44,9 +44,11 @@ def delete(
     count = max(1, round(share * len(weights)))
     chosen = [np.argsort(-np.array(weights))[:count]]
     chosen += [generator.permutation(len(weights))[:count] for _ in range(DRAWS)]
+    if explanation.emotion is None:
+        raise ValueError("nothing of the item was read: there is nothing to delete")
     target = EMOTIONS.index(explanation.emotion)
-    answers = explainer.predict([whole, *(without_parts(places.tolist()) for places in chosen)])
-    full, top, *rest = (float(answer.emotions[target]) for answer in answers)
+    asked = [whole, *(without_parts(places.tolist()) for places in chosen)]
+    full, top, *rest = explainer.chances(asked)[:, target].tolist()
     return Deletion(full - top, full - float(np.mean(rest)))
 
 

@@ -57,15 +57,16 @@ class Moment(msgspec.Struct, frozen=True):
 class Explanation(msgspec.Struct, frozen=True):
     """Where the probability of `emotion`, the dominant one, comes from.
 
-    `probability` with everything, `prior` with nothing; the shares of `modalities` add up to the
-    difference. Weights of `words`, of `patches` (rows of the picture, top to bottom) and of
-    `moments` are in the same unit, a probability, with the other modalities left as they are;
-    None where the item lacks the modality. Those of the words add up to what the text is worth
-    beside the rest; those of patches and moments need not. `unexplained` is what is left over, by
-    modality: where parts repeat each other it is positive, where they need each other negative.
+    `emotion` is None where nothing was read, and the rest is empty. `probability` with everything,
+    `prior` with nothing; the shares of `modalities` add up to the difference. Weights of `words`,
+    of `patches` (rows of the picture, top to bottom) and of `moments` are in the same unit, a
+    probability, with the other modalities left as they are; None where the item lacks the modality.
+    Those of the words add up to what the text is worth beside the rest; those of patches and
+    moments need not. `unexplained` is what is left over, by modality: where parts repeat each other
+    it is positive, where they need each other negative.
     """
 
-    emotion: Emotion
+    emotion: Emotion | None
     probability: float
     prior: float
     modalities: dict[Modality, Share]
@@ -82,6 +83,7 @@ class Explainer:
         self.predictor = predictor
         self._preparer = preparer
         self._tokenizer = tokenizer
+        self._prior = predictor.prior()
 
     @classmethod
     def load(cls, release: Path, device: str = "cpu") -> "Explainer":
@@ -96,12 +98,14 @@ class Explainer:
         """
         [whole] = self.prepare([item])
         [prediction] = self.predict([whole])
+        if prediction.dominant is None:
+            return prediction, Explanation(None, 0.0, 0.0, {}, None, None, None, {})
         target = EMOTIONS.index(prediction.dominant)
         given = prediction.modalities
         values = self._subsets(item, given)
 
         def chance(prepared: Sequence[Prepared]) -> Floats:
-            return np.array([answer.emotions[target] for answer in self.predict(prepared)], float)
+            return self.chances(prepared)[:, target]
 
         words = self._words(item, whole, chance) if "text" in given else None
         grid = self._patches(whole, chance) if "image" in given else None
@@ -144,6 +148,16 @@ class Explainer:
                 raise ModelError(one.reason)
         return [one for one in answers if isinstance(one, Prediction)]
 
+    def chances(self, prepared: Sequence[Prepared]) -> Floats:
+        """Ten probabilities an item, emotions and polarity, `(items, 10)`.
+
+        Where nothing is read they are the prior, from which the rest is told apart. Raises
+        ModelError for an item that cannot be scored.
+        """
+        answers = self.predict(prepared)
+        said = [(a.emotions, a.polarity) if a.modalities else self._prior for a in answers]
+        return np.array([np.concatenate(parts) for parts in said], float)
+
     def retold(self, whole: Prepared, texts: Sequence[str]) -> list[Prepared]:
         """The item with other words: its picture and its sound stay."""
         return [
@@ -166,10 +180,7 @@ class Explainer:
             )
             for kept in subsets
         ]
-        return {
-            kept: np.concatenate([answer.emotions, answer.polarity]).astype(float)
-            for kept, answer in zip(subsets, self.predict(self.prepare(items)), strict=True)
-        }
+        return dict(zip(subsets, self.chances(self.prepare(items)), strict=True))
 
     def _words(
         self, item: Item, whole: Prepared, chance: Callable[[Sequence[Prepared]], Floats]

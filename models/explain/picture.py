@@ -51,8 +51,7 @@ def draw(item: Item, prediction: Prediction, explanation: Explanation) -> tuple[
     rows = {name: height for name, height in heights.items() if height}
     fig = figure(WIDTH, sum(rows.values()) + 0.9)
     fig.suptitle(
-        f"{explanation.emotion} {explanation.probability:.2f}, sentiment "
-        f"{prediction.sentiment:+.2f}" + (", abstained" if prediction.abstained else ""),
+        _title(prediction, explanation),
         x=0.01,
         ha="left",
         fontsize=13,
@@ -68,6 +67,15 @@ def draw(item: Item, prediction: Prediction, explanation: Explanation) -> tuple[
     if explanation.moments and item.audio:
         _sound(panels["sound"], item.audio, explanation)
     return png(fig), lacking
+
+
+def _title(prediction: Prediction, explanation: Explanation) -> str:
+    if explanation.emotion is None:
+        return "nothing could be read"
+    return (
+        f"{explanation.emotion} {explanation.probability:.2f}, sentiment "
+        f"{prediction.sentiment:+.2f}" + (", abstained" if prediction.abstained else "")
+    )
 
 
 def _shares(axes: "Axes", explanation: Explanation) -> None:

@@ -41,7 +41,7 @@ class Counts(msgspec.Struct):
     sources: dict[int, int] = {}
     """The last offset counted, by partition of `sentiment`."""
     posts: int = 0
-    """All posts ever counted: in minutes, late and outside."""
+    """All posts ever counted: in minutes, late, outside and without an emotion."""
     late: int = 0
     """Posts that came after their minute was closed."""
     outside: int = 0
@@ -58,7 +58,7 @@ class Counts(msgspec.Struct):
                 self.late += cell.posts
             else:
                 self.minutes.setdefault(minute, Cell()).add(cell)
-        self.posts += rollup.outside
+        self.posts += rollup.outside + rollup.silent
         self.outside += rollup.outside
         return True
 

@@ -199,6 +199,66 @@ def test_figures_are_those_of_the_api(site: Site, wide: Any) -> None:
     assert "n = 301" in text(wide, "#breakdown-note")
 
 
+@pytest.mark.parametrize(
+    ("language", "names", "said"),
+    [
+        (
+            "en",
+            ["Uncertain", "Nothing readable"],
+            "40% of 100 posts have no emotion: nothing readable in 30, uncertain about 10",
+        ),
+        (
+            "zh",
+            ["不确定", "无可读内容"],
+            "100 条帖子中 40% 未判定情绪：无可读内容 30 条，不确定 10 条",
+        ),
+    ],
+)
+def test_posts_without_an_emotion_stand_beside_the_emotions(
+    site: Site, wide: Any, language: str, names: list[str], said: str
+) -> None:
+    site.add(silent_day())
+    open_page(wide, site, f"?lang={language}")
+    rows = [row.text.split("\n") for row in wide.find_elements("css selector", "#breakdown li")]
+    shown = {row[0]: " ".join(row[1:]) for row in rows}
+    assert len(shown) == len(EMOTIONS) + 2
+    assert [shown[name] for name in names] == ["10% 10", "30% 30"]
+    assert wide.find_element("id", "silence").is_displayed()
+    assert said in text(wide, "#silence")
+    # Joy is 45 of 100, and the mean is of the 60 that have an emotion.
+    assert "45%" in text(wide, "#headline")
+    assert figure(wide, "sentiment") == "+0.37"
+    assert "60" in text(wide, "[data-figure=sentiment] .note")
+    assert "https://" not in text(wide, "#posts")
+    # A track of which less is silent says nothing of it.
+    press(wide, "#track option[value=brand]")
+    shows(wide, "the track's posts are shown", lambda: figure(wide, "posts") == "60")
+    assert not wide.find_element("id", "silence").is_displayed()
+    assert complaints(wide) == []
+
+
+def silent_day() -> list[Written]:
+    """Of 100 posts 30 that nobody can read and 10 of which the model is not sure."""
+    posts = [Written(f"silent:{n}", "https://t.co/x", n, unread=True) for n in range(30)]
+    posts += [Written(f"silent:u{n}", "https://hm", 30 + n, abstained=True) for n in range(10)]
+    for number in range(60):
+        emotion: Emotion = "joy" if number < 45 else "anger"
+        posts.append(Written(f"silent:r{number}", "a post", 40 + number, emotion, ("all", "brand")))
+    return posts
+
+
+def test_nothing_but_posts_without_an_emotion(site: Site, wide: Any) -> None:
+    site.add([Written(f"none:{n}", "https://t.co/x", n, unread=True) for n in range(4)])
+    open_page(wide, site)
+    assert text(wide, "#headline") == "No emotion can be given for any of 4 posts"
+    assert figure(wide, "sentiment") == "–"
+    shows(wide, "why", lambda: text(wide, "#posts") == "No posts with an emotion yet.")
+    site.add([Written("none:n", "it is nine", 5, "neutral")])
+    shows(wide, "the post comes", lambda: "it is nine" in text(wide, "#posts"))
+    assert text(wide, "#headline") == "No emotion leads: 20% of 5 posts are neutral"
+    assert complaints(wide) == []
+
+
 def test_choices_change_what_is_shown_and_are_kept_in_the_address(site: Site, wide: Any) -> None:
     site.add(a_day("choose"))
     open_page(wide, site)

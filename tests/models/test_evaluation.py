@@ -163,6 +163,21 @@ def test_rows_that_both_could_read_are_compared(
     assert counts.only_first - counts.only_second == right[0].sum() - right[1][1:].sum()
 
 
+def test_a_row_of_which_nothing_is_read_has_the_label_that_is_likeliest_before(
+    data: Path, predictor: Predictor, preparer: Preparer
+) -> None:
+    rows = read_split(data, "one", "dev")
+    rows.texts[:2] = ["https://t.co/x", "转发微博"]
+    answers = ask(Model(predictor, preparer), rows)
+    emotions, polarity = predictor.prior()
+    assert (answers.total, len(answers.places)) == (8, 8)
+    np.testing.assert_array_equal(answers.emotions[:2], [emotions] * 2)
+    np.testing.assert_array_equal(answers.polarity[:2], [polarity] * 2)
+    assert answers.confidence[:2].tolist() == [0.0, 0.0]
+    assert answers.abstained[:2].all()
+    assert report_on(answers, 10).abstained >= 0.25
+
+
 def test_what_is_missing_is_said_before_any_model_is_loaded(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no split dev with emotions or polarity for nope"):
         study([tmp_path], data, "dev", ["one", "nope"])

@@ -126,7 +126,8 @@ def test_what_is_not_there_is_not_explained(explainer: Explainer) -> None:
     assert list(found.modalities) == ["text"]
     _, nothing = explainer.explain(Item())
     assert nothing.modalities == {}
-    assert nothing.probability == nothing.prior
+    assert (nothing.emotion, nothing.words) == (None, None)
+    assert len(draw(Item(), *explainer.explain(Item("https://t.co/x")))[0]) > 0
     with pytest.raises(ModelError, match="cannot be decoded"):
         explainer.explain(Item(image=b"no picture"))
 

@@ -27,11 +27,14 @@ def test_fields_follow_from_the_logits() -> None:
     assert not found.abstained
 
 
-def test_nothing_to_read_abstains() -> None:
-    found = predict_from(*logits(JOY), {}, Calibration())
+def test_of_what_was_not_read_nothing_is_claimed() -> None:
+    found = predict_from(*logits(JOY), {}, Calibration(abstain_below=0.0))
     assert found.abstained
-    assert found.modalities == ()
-    assert found.by_modality == {}
+    assert (found.dominant, found.labels) == (None, ())
+    assert (found.modalities, found.by_modality) == ((), {})
+    assert found.emotions.tolist() == [0.0] * 7
+    assert found.polarity.tolist() == [0.0, 1.0, 0.0]
+    assert (found.sentiment, found.confidence, found.conflict) == (0.0, 0.0, 0.0)
 
 
 def test_little_confidence_abstains() -> None:

@@ -115,11 +115,25 @@ def test_one_modality_alone_speaks_for_the_whole(predictor: Predictor, preparer:
     np.testing.assert_array_equal(found.by_modality["text"][0], found.emotions)
 
 
-def test_nothing_gives_the_prior(predictor: Predictor, preparer: Preparer) -> None:
-    [found] = score(predictor, preparer, Item())
-    assert found.abstained
-    assert found.modalities == ()
-    assert found.emotions.max() < 0.6
+def test_nothing_is_claimed_of_what_cannot_be_read(
+    predictor: Predictor, preparer: Preparer
+) -> None:
+    items = [Item(), Item("so happy"), Item("https://t.co/x"), Item("https://t.co/x", png())]
+    nothing, happy, link, picture = score(predictor, preparer, *items)
+    for found in (nothing, link):
+        assert (found.dominant, found.abstained, found.modalities) == (None, True, ())
+        assert not found.emotions.any()
+        assert found.polarity.tolist() == [0, 1, 0]
+    assert happy.dominant == "joy"
+    assert picture.modalities == ("image",)
+    assert picture.dominant is not None
+
+
+def test_what_the_model_says_before_it_reads_is_no_strong_claim(predictor: Predictor) -> None:
+    emotions, polarity = predictor.prior()
+    assert emotions.shape == (7,)
+    assert emotions.max() < 0.6
+    assert polarity.sum() == pytest.approx(1)
 
 
 def test_only_the_guilty_item_fails(predictor: Predictor, preparer: Preparer) -> None:

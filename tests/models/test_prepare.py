@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from models.errors import ItemError
 from models.prepare import Item, Prepared, Preparer
@@ -36,7 +37,35 @@ def test_no_words_is_no_text(preparer: Preparer) -> None:
     for item in preparer.prepare([Item(), Item(""), Item(" \n"), Item(None)]):
         assert isinstance(item, Prepared)
         assert item.tokens is None
-        assert item.cost == 1
+        assert item.blank
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://t.co/abcdefghij",
+        "RT @newsbot: https://t.co/abcdefghij",
+        "转发微博",
+        "\u3164",
+        pytest.param("\U0001fae0 \U0001fae8", id="emoji that are not in the vocabulary"),
+        pytest.param("ᚠᚢᚦ https://t.co/x", id="a script that is not, and a link"),
+        pytest.param("</s>", id="the name of a special piece"),
+        pytest.param("@ann " * 100 + "I am so sad", id="words past what is read"),
+    ],
+)
+def test_a_text_of_which_no_word_is_read_is_no_text(preparer: Preparer, text: str) -> None:
+    alone, pictured = preparer.prepare([Item(text), Item(text, png())])
+    assert isinstance(alone, Prepared)
+    assert isinstance(pictured, Prepared)
+    assert alone.blank
+    assert (pictured.tokens, pictured.evidence, pictured.blank) == (None, None, False)
+
+
+@pytest.mark.parametrize("text", ["\U0001fae0 lol", "😀", ":)", "ᚠ ok", "666", "<s>hi</s>"])
+def test_one_known_word_is_enough(preparer: Preparer, text: str) -> None:
+    [item] = preparer.prepare([Item(text)])
+    assert isinstance(item, Prepared)
+    assert item.tokens is not None
 
 
 def test_long_text_is_cut_and_says_so(preparer: Preparer) -> None:

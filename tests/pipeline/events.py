@@ -14,6 +14,7 @@ def scored(number: int, offset: int, seed: int = 0, tracks: tuple[str, ...] = ("
     """The event of post `number`, standing at `offset`. The same number is the same post."""
     rng = random.Random(f"{seed}/{number}")
     dominant = rng.choice(EMOTIONS)
+    unread = number % 10 == 9
     negative = rng.randrange(0, 101) / 100
     positive = round(rng.uniform(0, 1 - negative), 2)
     event = SentimentEvent(
@@ -24,13 +25,13 @@ def scored(number: int, offset: int, seed: int = 0, tracks: tuple[str, ...] = ("
         scored_at=START,
         lang=rng.choice(["en", "zh-Hans", None, "not a language"]),
         tracks=tracks,
-        modalities=("text",),
+        modalities=() if unread else ("text",),
         emotions=Emotions(*(float(name == dominant) for name in EMOTIONS)),
-        dominant=dominant,
+        dominant=None if unread else dominant,
         polarity=Polarity(negative, round(1 - negative - positive, 2), positive),
         sentiment=round(positive - negative, 4),
         confidence=rng.random(),
-        abstained=rng.random() < 0.1,
+        abstained=rng.random() < 0.1 or unread,
         conflict=0.0,
         by_modality={},
         model="test@0",

@@ -104,8 +104,11 @@ def oracle(log: list[Scored]) -> Counter[tuple[str, ...]]:
         minute = created // 60_000 * 60
         for track in event.tracks:
             counts[track, "posts"] += 1
-            counts[track, event.dominant] += 1
-            counts[track, event.polarity.dominant] += 1
+            if event.mood is None:
+                counts[track, "unread" if event.unread else "abstained"] += 1
+            else:
+                counts[track, event.mood] += 1
+                counts[track, event.polarity.dominant] += 1
             counts[track, str(minute)] += 1
     return counts
 
@@ -121,6 +124,7 @@ def stored(client: redis.Redis) -> Counter[tuple[str, ...]]:
     start = int(START.timestamp())
     for track, total in store.totals().items():
         counts[track, "posts"] = total.posts
+        counts[track, "abstained"], counts[track, "unread"] = total.abstained, total.unread
         for name, amount in (total.emotions | total.polarity).items():
             counts[track, name] += amount
         counts[track, "neutral"] = total.emotions.get("neutral", 0) + total.polarity.get(
@@ -229,6 +233,64 @@ def restore(client: redis.Redis, snapshot: dict[bytes, bytes]) -> None:
         client.restore(key, 0, value)
 
 
+def test_every_post_is_in_one_emotion_or_abstained_or_unread(empty: redis.Redis) -> None:
+    log = log_of(4, 300)
+    fold_all(folder_of(empty), log)
+    store, start = Store(empty), int(START.timestamp())
+    minutes = [bucket.counts for bucket in store.series("all", start, start + DAY, MINUTE)]
+    for counts in (*store.totals().values(), *minutes):
+        silent = counts.abstained + counts.unread
+        assert counts.posts == sum(counts.emotions.values()) + silent
+        assert counts.posts == sum(counts.polarity.values()) + silent
+        assert counts.posts == sum(counts.joint.values()) + silent
+        assert counts.posts == sum(counts.platforms.values()) == sum(counts.languages.values())
+    total = store.totals()["all"]
+    assert total.abstained > 0
+    assert total.unread > 0
+    by_id = {item.event.id: item.event for item in reversed(log)}
+    moods = [event for event in by_id.values() if event.mood is not None]
+    assert total.sentiment == pytest.approx(sum(e.sentiment for e in moods) / len(moods))
+    assert {e.id for e in store.exemplars("all", None, 500)} <= {e.id for e in moods}
+    shown = [e for at in minutes_of(log) for e in store.bucket_exemplars("all", at)]
+    assert {e.id for e in shown} <= {e.id for e in moods}
+
+
+def minutes_of(log: list[Scored]) -> set[int]:
+    return {epoch_ms(item.event.created_at) // 60_000 * 60 for item in log}
+
+
+def test_only_silent_posts_are_no_mood_at_all(empty: redis.Redis) -> None:
+    unread, unsure = scored(9, 0).event, scored(1, 1).event
+    assert unread.unread
+    unsure = msgspec.structs.replace(unsure, abstained=True)
+    log = [scored(9, 0), scored(1, 1)._replace(event=unsure)]
+    fold_all(folder_of(empty), log)
+    total = Store(empty).totals()["all"]
+    assert (total.posts, total.abstained, total.unread) == (2, 1, 1)
+    assert (total.emotions, total.polarity, total.joint, total.sentiment) == ({}, {}, {}, 0.0)
+    assert Store(empty).exemplars("all", None, 9) == []
+    assert exemplar_keys(empty) == []
+
+
+def test_what_a_version_before_has_counted_stays_and_still_adds_up(empty: redis.Redis) -> None:
+    """It counted abstained posts under their emotion, and once more as abstained."""
+    folder = folder_of(empty)
+    folder.position(0)
+    old = "n 5 j:joy|positive 3 j:fear|negative 2 abstained 2 s 10000 w:joy|positive 100 l:zh 5"
+    day = int(START.timestamp())
+    for key in ("t:all", f"m:{day}:all", f"h:{day}:all", f"d:{day}:all"):
+        empty.hset(f"wv:{{p0}}:{key}", items=[*old.split(), "p:weibo", "5"])
+    empty.sadd("wv:{p0}:tracks", "all")
+    log = [scored(9, 0), scored(10, 1)]
+    fold_all(folder, log)
+    store = Store(empty)
+    for counts in (store.totals()["all"], store.series("all", day, day + DAY, DAY)[0].counts):
+        assert (counts.posts, counts.abstained, counts.unread) == (7, 0, 1)
+        assert counts.posts == sum(counts.emotions.values()) + counts.abstained + counts.unread
+        assert sum(counts.weighted.values()) == pytest.approx(8)
+        assert counts.sentiment == pytest.approx((1 + scored(10, 1).event.sentiment) / 6)
+
+
 def test_partitions_are_summed(empty: redis.Redis) -> None:
     folder = folder_of(empty)
     for partition in (0, 1, 7):
@@ -262,7 +324,7 @@ def test_an_edit_is_counted_as_edited_once(empty: redis.Redis) -> None:
         assert folder.fold(0, position, [item], at + 1, ARRIVAL_MS).applied
     fresh, total = Store(empty).freshness(), Store(empty).totals()["all"]
     assert (fresh.events, fresh.edited, fresh.duplicates) == (1, 3, 2)
-    assert total.emotions == {first.event.dominant: 1}
+    assert total.emotions == {first.event.mood: 1}
 
 
 def test_an_edit_of_a_post_never_seen_counts_as_the_post(empty: redis.Redis) -> None:
@@ -354,7 +416,7 @@ def test_exemplars_are_bounded_and_newest_first(empty: redis.Redis) -> None:
     fold_all(folder_of(empty), log, 100)
     store = Store(empty)
     shown = store.exemplars("all", None, 20)
-    everything = sorted((epoch_ms(s.event.created_at) for s in log), reverse=True)
+    everything = sorted((epoch_ms(s.event.created_at) for s in log if s.event.mood), reverse=True)
     assert [e.created_at for e in shown] == everything[:20]
     assert {e.dominant for e in store.exemplars("all", "joy", 5)} == {"joy"}
     minute = int(START.timestamp()) + 600
@@ -406,7 +468,7 @@ def test_a_deleted_post_is_shown_no_more(empty: redis.Redis, first: str) -> None
         assert exemplar_keys(empty) == []
         return
     shown = {exemplar.id for exemplar in Store(empty).exemplars("all", None, 20)}
-    assert shown == {scored.event.id for scored in log} - {gone}
+    assert shown == {scored.event.id for scored in log if scored.event.mood} - {gone}
     minutes = {epoch_ms(each.event.created_at) // 60_000 * 60 for each in log}
     of_minutes = {e.id for at in minutes for e in Store(empty).bucket_exemplars("all", at)}
     assert of_minutes == shown

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.alerts.track import Counts
 from pipeline.rollups import (
     OLDEST_MS,
     SERIES,
@@ -97,6 +98,41 @@ def test_posts_of_the_future_and_of_long_ago_are_in_no_minute_and_move_nothing()
     assert [(r.minutes, r.outside) for r in rollups] == [({}, 2)]
     ahead = event("a:3", START + timedelta(minutes=4), "joy")
     assert roll_up(0, 0, 0, [Arrived(ahead, NOW)])[1] == NOW, "a little ahead: as of its arrival"
+
+
+def test_posts_without_an_emotion_are_in_no_series_and_move_the_clock() -> None:
+    sure = event("a:1", START, "joy")
+    unsure = msgspec.structs.replace(event("a:2", START, "fear"), abstained=True)
+    later = START + timedelta(seconds=90)
+    unread = msgspec.structs.replace(
+        event("a:3", later, "joy"), modalities=(), dominant=None, abstained=True
+    )
+    batch = [Arrived(each, NOW) for each in (sure, unsure, unread)]
+    [rollup], newest = roll_up(0, 0, 2, batch)
+    assert newest == min(NOW, int(later.timestamp() * 1000))
+    assert (rollup.silent, rollup.outside) == (2, 0)
+    [(minute, cell)] = rollup.minutes.items()
+    assert minute == int(START.timestamp()) // 60 * 60
+    assert {name for name, n in zip(SERIES, cell.parts, strict=True) if n} == {
+        "volume",
+        "emotion:joy",
+        "polarity:positive",
+    }
+    assert cell.posts == sum(cell.languages.values()) == sum(cell.platforms.values()) == 1
+    [silent], _ = roll_up(0, 3, 4, batch[1:])
+    assert (silent.minutes, silent.silent, silent.last) == ({}, 2, 4)
+    counts = Counts()
+    assert counts.add(rollup)
+    assert counts.add(silent)
+    assert not counts.add(silent)
+    assert counts.posts == 5
+
+
+def test_rollups_of_the_version_before_are_read() -> None:
+    [rollup, *_], _ = roll_up(3, 7, 9, arrived(5)[:1])
+    old = msgspec.json.decode(msgspec.json.encode(rollup))
+    del old["silent"]
+    assert decoder.decode(msgspec.json.encode(old)) == rollup
 
 
 def test_cells_stay_small_whatever_names_come() -> None:

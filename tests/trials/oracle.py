@@ -7,10 +7,11 @@ letters, and the store's keys (`pipeline/keys.py`). It reads every topic from it
     lost     an id with fewer events in `sentiment` and notes in `shed` than raw records that were
              not dead-lettered;
     double   an id with more of them, or a raw record with more than one letter;
-    wrong    a cell of the store (minute, hour, day or total, by track, emotion and polarity, with
-             weights, and what was shed) that is not what `shed` and `sentiment` add up to when each
-             id counts once, by its first event, its later versions as edited and every repeat of a
-             version as a duplicate;
+    wrong    a cell of the store (minute, hour, day or total, by track: all posts, those of each
+             emotion and polarity with their weights, those of which nothing was read or that the
+             model abstained from, and what was shed) that is not what `shed` and `sentiment` add up
+             to when each id counts once, by its first event, its later versions as edited and
+             every repeat of a version as a duplicate;
     swapped  an id whose versions stand in `sentiment` in another order than in its raw topic.
 
 By itself: `python -m tests.trials.oracle KAFKA REDIS` prints the verdict as JSON and exits with 1
@@ -40,6 +41,7 @@ FUTURE_MS = 300_000
 _LEVELS = {"m": 60, "h": 3600, "d": 86_400}
 _ORDER = ("negative", "neutral", "positive")
 _COUNTERS = ("events", "duplicates", "edited", "late")
+_FIELDS = {"n": "posts", "a": "abstained", "u": "unread"}
 _ERROR = "__connect.errors."
 _REDRIVE_GROUP = "redrive"
 _SILENCE_SECONDS = 30
@@ -50,7 +52,8 @@ Place = tuple[str, int, int]
 Version = tuple[str, int, str | None]
 """Id, revision and time of the edit."""
 Cells = Counter[tuple[str, ...]]
-"""Amount by (level, track, start, "emotion|polarity"), ("t", track, …) and (counter,)."""
+"""Amount by (level, track, start, kind), ("t", track, kind) and (counter,), where `kind` is
+"emotion|polarity", "abstained", "unread" or "posts", their sum."""
 
 
 @dataclass(frozen=True)
@@ -182,12 +185,22 @@ def recomputed(events: Iterable[Any]) -> Cells:
         cells["late",] += created < watermarks[partition] - LATENESS_MS
         if created <= message.timestamp()[1] + FUTURE_MS:
             watermarks[partition] = max(watermarks[partition], created)
-        joint = f"{event['dominant']}|{max(_ORDER, key=event['polarity'].__getitem__)}"
+        kind = kind_of(event)
         beside = round((event.get("weight", 1) - 1) * 100)
         for place in _places(event["tracks"], created):
-            cells[(*place, joint)] += 1
-            cells[(*place, f"w:{joint}")] += beside
+            cells[(*place, "posts")] += 1
+            cells[(*place, kind)] += 1
+            cells[(*place, f"w:{kind}")] += beside
     return +cells
+
+
+def kind_of(event: dict[str, Any]) -> str:
+    """Where an event counts: each in one place."""
+    if not event["modalities"] or event["dominant"] is None:
+        return "unread"
+    if event["abstained"]:
+        return "abstained"
+    return f"{event['dominant']}|{max(_ORDER, key=event['polarity'].__getitem__)}"
 
 
 def left_out(notes: Iterable[Any]) -> Cells:
@@ -264,7 +277,9 @@ def stored(url: str, namespace: str) -> Cells:
             continue
         where = ("t", rest[0]) if kind == "t" else (kind, rest[1], rest[0])
         for name, amount in row.items():
-            if name.startswith("j:"):
+            if name in _FIELDS:
+                cells[(*where, _FIELDS[name])] += int(amount)
+            elif name.startswith("j:"):
                 cells[(*where, name[2:])] += int(amount)
             elif name.startswith("w:") or name == "shed":
                 cells[(*where, name)] += int(amount)

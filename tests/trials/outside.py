@@ -26,6 +26,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 RAW = "posts.raw.weathervane"
 VICTIMS = ("ingest", "infer", "aggregate", "redis")
+SILENT = ("abstained", "unread")
 WORDS = ("what a day", "this is awful", "I am so happy", "好开心", "气死我了", "太可怕了")
 SECONDS_BETWEEN_KILLS = (5.0, 15.0)
 STALLED_SECONDS = 240.0
@@ -56,7 +57,8 @@ def records(count: int, rng: random.Random) -> list[tuple[str, bytes]]:
     for number in range(count):
         created = datetime.now(UTC).isoformat()
         body = {"id": f"weathervane:{number}", "created_at": created}
-        body["text"] = f"{rng.choice(WORDS)} {number}"
+        silent = number % 10 == 9
+        body["text"] = f"https://t.co/{number}" if silent else f"{rng.choice(WORDS)} {number}"
         whole = json.dumps(body).encode()
         kind = rng.randrange(100)
         found.append((body["id"], whole[:-9] if kind == 0 else whole))
@@ -146,7 +148,8 @@ def compare(
     first: dict[str, Any] = {}
     for message in events:
         first.setdefault(message.key().decode(), json.loads(message.value()))
-    emotions = Counter(event["dominant"] for event in first.values())
+    kinds = Counter(kind_of(event) for event in first.values())
+    counted = shown["emotions"] | {name: shown[name] for name in SILENT}
     return {
         "lost": sorted((readable - scored).elements()),
         "double": sorted((scored - readable).elements()),
@@ -154,9 +157,17 @@ def compare(
         "letters too many": sorted((dead - unreadable).elements()),
         "total off by": shown["posts"] - len(readable),
         "emotions that differ": sorted(
-            name for name, count in shown["emotions"].items() if count != emotions[name]
+            name for name, count in counted.items() if count != kinds[name]
         ),
+        "posts in no kind": shown["posts"] - sum(counted.values()),
     }
+
+
+def kind_of(event: dict[str, Any]) -> str:
+    """The one count that an event is in: an emotion, or that there is none."""
+    if not event["modalities"]:
+        return "unread"
+    return "abstained" if event["abstained"] else str(event["dominant"])
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import secrets
 from collections.abc import Callable, Iterator
@@ -29,7 +30,19 @@ def event(number: int) -> dict[str, Any]:
         "dominant": ["joy", "anger", "fear"][number % 3],
         "polarity": {"negative": 0.5, "neutral": 0.1, "positive": 0.4 + number % 2},
         "tracks": ["all", "brand"] if number % 5 == 0 else ["all"],
+        "modalities": [] if number % 11 == 1 else ["text"],
+        "abstained": number % 7 == 2,
     }
+
+
+def field_of(number: int) -> str:
+    """The field of the store that the event counts in."""
+    body = event(number)
+    if not body["modalities"]:
+        return "u"
+    if body["abstained"]:
+        return "a"
+    return f"j:{body['dominant']}|{'positive' if number % 2 else 'negative'}"
 
 
 class Run:
@@ -93,11 +106,10 @@ def run(kafka: str, redis_url: str) -> Iterator[Run]:
     for number in range(POSTS - 1):
         body = event(number)
         seconds = int(datetime.fromisoformat(body["created_at"]).timestamp())
-        joint = f"j:{body['dominant']}|{'positive' if number % 2 else 'negative'}"
-        for track in body["tracks"]:
+        for track, field in itertools.product(body["tracks"], (field_of(number), "n")):
             for level, width in (("m", 60), ("h", 3600), ("d", 86_400)):
-                run.cell(level, seconds - seconds % width, track, joint)
-            run.client.hincrby(f"{run.names.store}:{{p0}}:t:{track}", joint, 1)
+                run.cell(level, seconds - seconds % width, track, field)
+            run.client.hincrby(f"{run.names.store}:{{p0}}:t:{track}", field, 1)
     for field, amount in {"offset": POSTS, "events": POSTS - 1, "duplicates": 1}.items():
         run.client.hset(f"{run.names.store}:{{p0}}:position", field, str(amount))
     yield run
@@ -164,6 +176,17 @@ def count_what_was_never_scored(run: Run) -> None:
     run.cell("m", int(START.timestamp()) - 86_400, "all", "j:joy|negative")
 
 
+def count_an_unread_post_as_a_mood(run: Run) -> None:
+    start = datetime.fromisoformat(event(1)["created_at"])
+    minute = int(start.timestamp()) // 60 * 60
+    run.cell("m", minute, "all", "u", -1)
+    run.cell("m", minute, "all", "j:joy|negative")
+
+
+def forget_an_abstained_post(run: Run) -> None:
+    run.client.hincrby(f"{run.names.store}:{{p0}}:t:all", "a", -1)
+
+
 def shift_between_cells(run: Run) -> None:
     run.cell("h", int(START.timestamp()), "brand", "j:joy|negative", -1)
     run.cell("h", int(START.timestamp()), "brand", "j:joy|neutral")
@@ -198,6 +221,8 @@ def forget_a_duplicate(run: Run) -> None:
         (count_what_was_never_scored, {"wrong": 1}),
         (shift_between_cells, {"wrong": 2}),
         (forget_a_duplicate, {"wrong": 1}),
+        (count_an_unread_post_as_a_mood, {"wrong": 2}),
+        (forget_an_abstained_post, {"wrong": 1}),
         (shed_what_was_scored, {"double": 1}),
         # Its total and three buckets, for both of its tracks, and the count of the partition.
         (shed_and_miscount, {"wrong": 9}),

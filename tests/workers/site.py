@@ -16,7 +16,7 @@ from kafka import KafkaProducer
 
 from pipeline.alerts.alert import Alert
 from pipeline.buckets import Scored
-from pipeline.event import EMOTIONS, Emotion, Emotions, Polarity, SentimentEvent
+from pipeline.event import EMOTIONS, Emotion, Emotions, Modality, Polarity, SentimentEvent
 from pipeline.fold import Folder, Position
 from pipeline.lag import Lag
 from pipeline.post import IngestedPost, Media
@@ -49,6 +49,7 @@ class Written:
     url: str | None = None
     media: tuple[Media, ...] = ()
     abstained: bool = False
+    unread: bool = False
     conflict: float = 0.0
     published: bool = True
     """Whether the post stands in `posts`."""
@@ -57,6 +58,13 @@ class Written:
     def created_at(self) -> datetime:
         """Event time."""
         return DAY + timedelta(minutes=self.minute)
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """What the model read."""
+        if self.unread:
+            return ()
+        return ("text", "image") if self.media else ("text",)
 
     def post(self) -> IngestedPost:
         """The post as ingest writes it."""
@@ -84,13 +92,13 @@ class Written:
             scored_at=self.created_at,
             lang=self.lang,
             tracks=self.tracks,
-            modalities=("text", "image") if self.media else ("text",),
+            modalities=self.modalities,
             emotions=Emotions(*(0.9 if name == self.emotion else 0.05 for name in EMOTIONS)),
-            dominant=self.emotion,
+            dominant=None if self.unread else self.emotion,
             polarity=Polarity(negative, 1 - negative - positive, positive),
             sentiment=positive - negative,
             confidence=0.9,
-            abstained=self.abstained,
+            abstained=self.abstained or self.unread,
             conflict=self.conflict,
             by_modality={},
             model="test@0",

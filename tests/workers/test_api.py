@@ -32,6 +32,7 @@ POSTS = [
     Written("t:4", "x" * 3000, 91, "joy", url="https://example.org/4", conflict=0.7),
     Written("t:5", None, 92, "fear", url="javascript:alert(1)", media=(Media("image", data=JPEG),)),
     Written("t:6", "never published", 93, "joy", published=False),
+    Written("t:7", "https://t.co/x", 94, tracks=("all", "brand"), unread=True),
 ]
 
 
@@ -51,10 +52,12 @@ def test_totals_are_what_was_folded(filled: Site) -> None:
     assert set(totals) == {"all", "brand"}
     everything = totals["all"]
     assert everything["posts"] == len(POSTS)
-    assert everything["emotions"] == {"joy": 3, "anger": 1, "neutral": 1, "fear": 1}
-    assert everything["polarity"] == {"positive": 3, "negative": 2, "neutral": 1}
-    assert everything["platforms"] == {"bluesky": 5, "weibo": 1}
-    assert everything["abstained"] == 1
+    assert everything["emotions"] == {"joy": 3, "anger": 1, "fear": 1}
+    assert everything["polarity"] == {"positive": 3, "negative": 2}
+    assert sum(everything["joint"].values()) == 5
+    assert everything["platforms"] == {"bluesky": 6, "weibo": 1}
+    assert (everything["abstained"], everything["unread"]) == (1, 1)
+    assert everything["sentiment"] == pytest.approx((3 * 0.7 - 2 * 0.625) / 5)
     assert get(filled, "/api/v1/totals?track=brand").json() == {"brand": totals["brand"]}
 
 
@@ -69,16 +72,20 @@ def test_a_series_adds_up_to_the_totals(filled: Site, step: int) -> None:
 def test_a_series_is_cut_to_its_window_and_track(filled: Site) -> None:
     path = "/api/v1/series?track=brand&from=2026-11-18T01:00:00Z&to=2026-11-18T02:00:00Z"
     buckets = get(filled, path).json()["buckets"]
-    assert [(b["start"] - MIDNIGHT, b["counts"]["posts"]) for b in buckets] == [(90 * 60, 1)]
+    assert [(b["start"] - MIDNIGHT, b["counts"]["posts"]) for b in buckets] == [
+        (90 * 60, 1),
+        (94 * 60, 1),
+    ]
+    assert [(b["counts"]["abstained"], b["counts"]["unread"]) for b in buckets] == [(1, 0), (0, 1)]
+    assert [b["counts"]["emotions"] for b in buckets] == [{}, {}]
 
 
 def test_posts_come_newest_first_with_their_text(filled: Site) -> None:
     posts = get(filled, "/api/v1/posts").json()["posts"]
-    assert [post["id"] for post in posts] == ["t:6", "t:5", "t:4", "t:3", "t:2", "t:1"]
+    assert [post["id"] for post in posts] == ["t:6", "t:5", "t:4", "t:2", "t:1"]
     by_id = {post["id"]: post for post in posts}
     assert by_id["t:2"]["text"] == "糟透了"
     assert by_id["t:2"]["created_at"] == "2026-11-18T00:01:30.000Z"
-    assert by_id["t:3"]["abstained"]
     assert len(by_id["t:4"]["text"]) == 1000
     assert by_id["t:4"]["truncated"]
     assert by_id["t:4"]["url"] == "https://example.org/4"
@@ -95,7 +102,7 @@ def test_posts_of_one_emotion_and_of_one_track(filled: Site) -> None:
     joyful = get(filled, "/api/v1/posts?emotion=joy&limit=2").json()["posts"]
     assert [post["id"] for post in joyful] == ["t:6", "t:4"]
     branded = get(filled, "/api/v1/posts?track=brand").json()["posts"]
-    assert [post["id"] for post in branded] == ["t:3", "t:1"]
+    assert [post["id"] for post in branded] == ["t:1"]
 
 
 def test_an_empty_store_says_so_and_invents_nothing(site: Site) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -19,10 +20,11 @@ from models.errors import ItemError
 from models.prepare import Item, Prepared, Preparer
 from models.release import DEFAULT_RELEASE
 from pipeline.errors import WeathervaneError
-from pipeline.event import event_decoder
+from pipeline.event import Polarity, event_decoder
 from pipeline.post import Author, IngestedPost, Media, encoder
 from pipeline.shedding import Shedding, keeps, shed_decoder
 from pipeline.telemetry import Telemetry
+from tests.models.samples import png
 from tests.pipeline.test_records import Consumed
 from workers.device import Device
 from workers.infer import Infer, _polarity
@@ -94,6 +96,54 @@ def test_each_post_has_an_event_or_a_dead_letter(preparer: Preparer, device: Dev
     assert headers["ce_postoffset"] == b"0"
     assert headers["ce_received"] == b"4000"
     assert not {"text", "media"} & json.loads(answers[0].value or b"").keys()
+
+
+SILENT = (
+    post(0, "https://t.co/abcdefghij"),
+    post(1, "RT @newsbot: https://t.co/abcdefghij"),
+    post(2, "\u200b"),
+    post(3, "转发微博"),
+    post(4, "", media=(Media(kind="image", url="https://pics.example/1.jpg"),)),
+    post(5, None, media=(Media(kind="video", url="https://pics.example/1.mp4"),)),
+)
+
+
+def test_of_a_post_of_which_nothing_is_read_nothing_is_claimed(
+    preparer: Preparer, device: Device
+) -> None:
+    infer = Infer(preparer, device, None, Telemetry("infer"))
+    answers = infer([record(n, each) for n, each in enumerate([*SILENT, post(9)])])
+    assert {answer.topic for answer in answers} == {"sentiment"}
+    *silent, happy = (event_decoder.decode(answer.value or b"") for answer in answers)
+    assert (happy.dominant, happy.unread, happy.mood) == ("joy", False, "joy")
+    for event in silent:
+        assert event.unread
+        assert (event.modalities, event.dominant, event.abstained) == ((), None, True)
+        assert set(msgspec.structs.astuple(event.emotions)) == {0.0}
+        assert event.polarity == Polarity(0.0, 1.0, 0.0)
+        assert (event.sentiment, event.confidence, event.conflict) == (0.0, 0.0, 0.0)
+        assert event.by_modality == {}
+    assert json.loads(answers[0].value or b"")["dominant"] is None
+
+
+def test_what_cannot_be_read_does_not_go_to_the_model(preparer: Preparer) -> None:
+    """This device has no process, and would start one to be asked anything."""
+    states: list[bool] = []
+    device = Device(Path("there is no such release"), "cpu", TIMEOUT_SECONDS, states.append)
+    answers = Infer(preparer, device, None, Telemetry("infer"))(
+        [record(n, each) for n, each in enumerate(SILENT)]
+    )
+    assert [answer.topic for answer in answers] == ["sentiment"] * len(SILENT)
+    assert states == []
+
+
+def test_a_picture_beside_a_link_is_scored_alone(preparer: Preparer, device: Device) -> None:
+    infer = Infer(preparer, device, None, Telemetry("infer"))
+    picture = Media(kind="image", mime="image/png", data=png())
+    [answer] = infer([record(0, post(0, "https://t.co/abcdefghij", media=(picture,)))])
+    event = event_decoder.decode(answer.value or b"")
+    assert event.modalities == tuple(event.by_modality) == ("image",)
+    assert event.dominant is not None
 
 
 def test_what_is_read_too_late_is_shed_by_its_id_and_the_rest_has_its_weight(

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.trials.outside import kind_of
 from tests.waiting import until
 from tests.workers.stack import Stack
 
@@ -53,6 +54,11 @@ def jpeg() -> bytes:
 
 def events_of(messages: list[Any]) -> dict[str, dict[str, Any]]:
     return {event["id"]: event for event in (json.loads(m.value()) for m in messages)}
+
+
+def kinds_of(totals: dict[str, Any]) -> dict[str, int]:
+    """The counts of which each post is in one."""
+    return {**totals["emotions"], "abstained": totals["abstained"], "unread": totals["unread"]}
 
 
 def get(url: str) -> bytes:
@@ -93,6 +99,33 @@ def test_posts_come_back_as_events_and_the_totals_grow_by_them(stack: Stack) -> 
         assert "media" not in event
     assert happy["author"] not in (None, "a1")
     until(lambda: posts_of(stack.totals()) == before + 4, "the totals grew by 4")
+
+
+def test_a_post_of_which_nothing_is_read_is_counted_and_in_no_emotion(stack: Stack) -> None:
+    before = stack.totals()["all"]
+    reader = stack.reader("sentiment")
+    picture = {"kind": "image", "url": "https://pics.example/1.jpg"}
+    silent = {"link": "https://t.co/x", "blank": "\u200b", "repost": "转发微博", "unfetched": None}
+    stack.produce(
+        "posts.raw.weathervane",
+        [
+            canonical(name, text, media=[picture] if text is None else [])
+            for name, text in silent.items()
+        ],
+    )
+    tweet = {"id_str": "22", "created_at": "Mon Jan 26 10:00:00 +0000 2026"}
+    tweet["full_text"] = "RT @newsbot: https://t.co/abcdefghij"
+    stack.produce("posts.raw.x", [tweet])
+    events = events_of(reader.until(5, 20))
+    reader.close()
+    assert len(events) == 5
+    for event in events.values():
+        assert (event["dominant"], event["modalities"], event["abstained"]) == (None, [], True)
+    until(lambda: posts_of(stack.totals()) == before["posts"] + 5, "the totals grew by 5")
+    after = stack.totals()["all"]
+    assert (after["emotions"], after["polarity"]) == (before["emotions"], before["polarity"])
+    assert after["unread"] == before["unread"] + 5
+    assert after["posts"] == sum(after["emotions"].values()) + after["abstained"] + after["unread"]
 
 
 def test_an_event_follows_its_post_within_two_seconds(stack: Stack) -> None:
@@ -151,11 +184,10 @@ def test_killed_workers_change_no_total(stack: Stack) -> None:
     assert Counter(e["id"] for e in events) == Counter(
         [f"weathervane:{i}" for i in ids] + [f"weathervane:{i}" for i in ids[:50]]
     )
-    recomputed = Counter(e["dominant"] for e in events_of(messages).values())
+    recomputed = Counter(kind_of(e) for e in events_of(messages).values())
 
     def grown() -> Counter[str]:
-        now = stack.totals()["all"]["emotions"]
-        return Counter({name: now[name] - before["emotions"][name] for name in now})
+        return Counter(kinds_of(stack.totals()["all"])) - Counter(kinds_of(before))
 
     until(lambda: sum(grown().values()) >= len(ids), "all posts are folded", 60)
     assert +grown() == recomputed

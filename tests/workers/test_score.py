@@ -15,7 +15,7 @@ from pipeline.errors import SettingsError
 from pipeline.settings import Settings
 from tests.models.samples import png
 from workers.predict import Evaluation, print_evaluation
-from workers.score import print_explained
+from workers.score import print_explained, print_score
 
 pytestmark = pytest.mark.timeout(600)  # many passes of the model
 
@@ -41,6 +41,23 @@ def test_reasons_for_a_person(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         print_explained(
             Settings(), "hello", None, None, as_json=True, picture=tmp_path / "no" / "why.png"
         )
+
+
+def test_of_what_cannot_be_read_nothing_is_claimed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "why.png"
+    print_explained(Settings(), "https://t.co/x", None, None, as_json=False, picture=picture)
+    said = capsys.readouterr().out
+    assert "nothing could be read" in said
+    assert "why" not in said
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    print_score(Settings(), "转发微博", None, None, as_json=False)
+    assert "nothing could be read" in capsys.readouterr().out
+    print_score(Settings(), "@ann https://t.co/x", None, None, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["dominant"], found["modalities"], found["abstained"]) == (None, [], True)
+    assert set(found["emotions"].values()) == {0.0}
 
 
 def test_evaluation_as_json_as_a_table_and_as_a_report(

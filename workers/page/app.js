@@ -81,7 +81,9 @@ function listen() {
 function onSnapshot(snapshot) {
   live = { series: new Series(snapshot), ...statusOf(snapshot) };
   if (!tracksRead || !trackKnown(chosen.track)) readTracks();
-  refreshPostsSoon();
+  // Why there is none to show is known only now.
+  if (live.totals.posts && !byId("posts").querySelector("article")) refreshPosts();
+  else refreshPostsSoon();
   // What changed while the stream was away is not told again.
   alerts.load(chosen.track, chosen.alert).then(reveal);
   draw();
@@ -188,10 +190,11 @@ async function refreshPosts() {
   const list = byId("posts");
   try {
     const posts = await readPosts(track, emotion, postsRead.signal);
-    const seen = JSON.stringify([posts, document.documentElement.lang, emotion]);
+    const counted = Boolean(live?.totals.posts);
+    const seen = JSON.stringify([posts, document.documentElement.lang, emotion, counted]);
     if (postsShown === seen) return;
     postsShown = seen;
-    showPosts(list, posts, emotion);
+    showPosts(list, posts, emotion, counted);
   } catch (error) {
     if (error.name === "AbortError") return;
     postsShown = "";

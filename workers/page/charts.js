@@ -2,7 +2,7 @@
 
 import { el, swatch } from "./dom.js";
 import { clock, dayMonth, emotionName, languageName, moment, number, percent, platformName, signed, t } from "./i18n.js";
-import { EMOTIONS, countOf, leading } from "./series.js";
+import { EMOTIONS, SILENT, countOf, leading } from "./series.js";
 
 const MOST_PARTS = 4;
 const MARK_Z = 10;
@@ -32,7 +32,10 @@ export class Chart {
 export function emotionOption(series, mode) {
   const starts = series.starts();
   const option = {
-    ...frame(series, mode, series.step / 2, mode === "shares" ? 1 : undefined, (counts) => rows(EMOTIONS, counts.emotions, counts.posts, emotionName)),
+    ...frame(series, mode, series.step / 2, mode === "shares" ? 1 : undefined, (counts) => [
+      ...rows(EMOTIONS, counts.emotions, counts.posts, emotionName),
+      ...silentRows(counts),
+    ]),
     series: EMOTIONS.map((emotion) => ({
       id: emotion,
       type: "line",
@@ -73,6 +76,7 @@ export function polarityOption(series, mode) {
   const option = {
     ...frame(series, mode, 0, mode === "shares" ? limit : undefined, (counts) => [
       ...rows(["positive", "neutral", "negative"], counts.polarity, counts.posts, (name) => t(`polarity.${name}`)),
+      ...silentRows(counts),
       el("tr", {}, el("th", { scope: "row" }, t("figure.sentiment")), el("td", {}), el("td", {}, signed(counts.sentiment))),
     ]),
     series: [...bars, line],
@@ -138,6 +142,10 @@ function row(color, name, posts, of) {
     el("td", {}, number(posts)),
     el("td", {}, percent(posts, of)));
 }
+
+/** Posts without an emotion are not drawn: in shares they are what is left up to 100%. */
+const silentRows = (counts) =>
+  SILENT.filter((name) => counts[name]).map((name) => row("rule", t(`silent.${name}`), counts[name], counts.posts));
 
 const rows = (names, counts, of, nameOf) => names.map((name) => row(name, nameOf(name), counts[name] ?? 0, of));
 

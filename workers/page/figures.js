@@ -2,9 +2,10 @@
 
 import { el, setText, swatch } from "./dom.js";
 import { clock, emotionName, fullMoment, moment, number, percent, signed, t } from "./i18n.js";
-import { EMOTIONS, POLARITIES } from "./series.js";
+import { EMOTIONS, POLARITIES, SILENT, withEmotion } from "./series.js";
 
 const THIN = 30;
+const SILENT_SHARE = 1 / 3;
 
 const byId = (id) => document.getElementById(id);
 
@@ -12,6 +13,7 @@ const byId = (id) => document.getElementById(id);
 export function showHeadline(view) {
   byId("headline").textContent = headline(view);
   const { range } = view;
+  showSilence(view.sum);
   const period = byId("period");
   if (!view.totals.posts || !view.freshness.last_event_ms) {
     period.textContent = t("period.empty");
@@ -25,11 +27,31 @@ export function showHeadline(view) {
   period.textContent = t(range === "all" ? "period.all" : "period", values) + thin;
 }
 
+/** Where much of what is counted has no emotion, say so before any share is read. */
+function showSilence(sum) {
+  const node = byId("silence");
+  const silent = sum.posts - withEmotion(sum);
+  node.hidden = !(silent > SILENT_SHARE * sum.posts);
+  setText(node, node.hidden ? "" : t("silence", {
+    share: percent(silent, sum.posts),
+    posts: number(sum.posts),
+    unread: number(sum.unread),
+    abstained: number(sum.abstained),
+  }));
+}
+
 function headline({ sum, totals }) {
   if (!totals.posts) return t("headline.empty");
   if (!sum.posts) return t("headline.quiet");
+  if (!withEmotion(sum)) return t("headline.silent", { posts: number(sum.posts) });
   const marked = EMOTIONS.filter((name) => name !== "neutral" && sum.emotions[name]);
-  if (!marked.length) return t("headline.neutral", { posts: number(sum.posts) });
+  if (!marked.length) {
+    const all = sum.emotions.neutral === sum.posts;
+    return t(all ? "headline.neutral" : "headline.neutral.some", {
+      posts: number(sum.posts),
+      neutral: percent(sum.emotions.neutral, sum.posts),
+    });
+  }
   const first = marked.reduce((a, b) => (sum.emotions[b] > sum.emotions[a] ? b : a));
   return t("headline.leads", {
     emotion: emotionName(first),
@@ -47,7 +69,7 @@ export function showFigures(view) {
     setText(node.querySelector(".note"), note);
   }
   document.querySelector('[data-figure="delay"] .note').title = stages(view.lag);
-  point(view.sum.posts ? view.sum.sentiment : null);
+  point(withEmotion(view.sum) ? view.sum.sentiment : null);
 }
 
 /** The records that wait in front of each stage. */
@@ -59,6 +81,7 @@ function figuresOf({ series, sum, totals, freshness, lag }) {
   const minutes = Math.max(1, (series.end - series.start) / 60);
   const peak = series.peak();
   const posts = number(sum.posts);
+  const rated = withEmotion(sum);
   const delay = freshness.delay_seconds;
   return {
     posts: [posts, counted(totals)],
@@ -66,7 +89,7 @@ function figuresOf({ series, sum, totals, freshness, lag }) {
       ? [number(sum.posts / minutes, 1),
         t("figure.rate.note", { peak: number((peak[1] * 60) / series.step, 1), time: moment(peak[0]) })]
       : ["–", "\u00a0"],
-    sentiment: [sum.posts ? signed(sum.sentiment) : "–", t("figure.sentiment.note", { posts })],
+    sentiment: [rated ? signed(sum.sentiment) : "–", t("figure.sentiment.note", { posts: number(rated) })],
     delay: [delay === null ? "–" : t("unit.seconds", { seconds: number(delay, delay < 10 ? 1 : 0) }), waiting(lag)],
     late: [number(sum.late), t("figure.late.note", { share: percent(sum.late, sum.posts), posts })],
     duplicates: [number(freshness.duplicates), t("figure.duplicates.note")],
@@ -99,38 +122,50 @@ function waiting(lag) {
   return records === null ? t("figure.delay.unknown") : t("figure.delay.note", { records: number(records) });
 }
 
-/** Share and count of each emotion; each row chooses the posts below. */
+/** Share and count of each emotion, whose row chooses the posts below, and of posts without one. */
 export function showBreakdown({ sum }, chosen, onChoose) {
   const list = byId("breakdown");
-  const most = Math.max(1, ...EMOTIONS.map((name) => sum.emotions[name] ?? 0));
+  const most = Math.max(1, ...EMOTIONS.map((name) => sum.emotions[name] ?? 0), ...SILENT.map((name) => sum[name]));
   if (!list.children.length) {
-    list.append(...EMOTIONS.map((name) => breakdownRow(name, onChoose)));
+    list.append(...EMOTIONS.map((name) => breakdownRow(name, onChoose)), ...SILENT.map(silentRow));
   }
   EMOTIONS.forEach((name, index) => {
     const posts = sum.emotions[name] ?? 0;
     const button = list.children[index].firstChild;
-    const [label, bar, share, count] = button.children;
-    setText(label.lastChild, emotionName(name));
-    bar.style.setProperty("--share", `${(100 * posts) / most}%`);
-    setText(share, percent(posts, sum.posts));
-    setText(count, number(posts));
+    fillRow(button, emotionName(name), posts, most, sum.posts);
     button.setAttribute("aria-pressed", String(chosen === name));
   });
-  setText(byId("breakdown-note"), t("breakdown.note", {
-    posts: number(sum.posts),
-    abstained: number(sum.abstained),
-    share: percent(sum.abstained, sum.posts),
-  }));
+  SILENT.forEach((name, index) => {
+    fillRow(list.children[EMOTIONS.length + index].firstChild, t(`silent.${name}`), sum[name], most, sum.posts);
+  });
+  setText(byId("breakdown-note"), t("breakdown.note", { posts: number(sum.posts) }));
+}
+
+function fillRow(row, name, posts, most, of) {
+  const [label, bar, share, count] = row.children;
+  setText(label.lastChild, name);
+  bar.style.setProperty("--share", `${(100 * posts) / most}%`);
+  setText(share, percent(posts, of));
+  setText(count, number(posts));
+}
+
+function silentRow(name) {
+  return el("li", { class: "silent", "data-silent": name }, el("div", { class: "row" }, ...cells("rule")));
+}
+
+function cells(colour) {
+  const bar = el("span", { class: "bar" });
+  bar.style.setProperty("--swatch", `var(--${colour})`);
+  return [
+    el("span", { class: "label" }, swatch(colour), el("span")),
+    bar,
+    el("span", { class: "share" }),
+    el("span", { class: "count" }),
+  ];
 }
 
 function breakdownRow(name, onChoose) {
-  const bar = el("span", { class: "bar" });
-  bar.style.setProperty("--swatch", `var(--${name})`);
-  const button = el("button", { type: "button", value: name },
-    el("span", { class: "label" }, swatch(name), el("span")),
-    bar,
-    el("span", { class: "share" }),
-    el("span", { class: "count" }));
+  const button = el("button", { type: "button", value: name }, ...cells(name));
   button.addEventListener("click", () => onChoose(name));
   return el("li", {}, button);
 }

@@ -23,9 +23,9 @@ export async function readPosts(track, emotion, signal) {
 }
 
 /** Show posts; an empty list says why it is empty. */
-export function showPosts(list, posts, emotion) {
+export function showPosts(list, posts, emotion, counted) {
   if (!posts.length) {
-    showMessage(list, t(emotion ? "posts.empty.emotion" : "posts.empty"));
+    showMessage(list, t(emotion ? "posts.empty.emotion" : counted ? "posts.empty.silent" : "posts.empty"));
     return;
   }
   list.replaceChildren(...posts.map((post) => el("li", {}, card(post))));
@@ -41,10 +41,7 @@ export function card(post) {
   const picture = post.media.find((media) => media.picture);
   return el("article", { class: "post", "data-post": post.id },
     el("header", {},
-      el("span", { class: "chip" }, swatch(post.dominant), emotionName(post.dominant),
-        el("span", { class: "confidence", title: t("posts.confidence", { confidence: percent(post.confidence, 1) }) },
-          percent(post.confidence, 1))),
-      el("span", { class: "polarity", "data-polarity": post.polarity }, t(`polarity.${post.polarity}`), " ", el("span", { class: "confidence" }, signed(post.sentiment))),
+      ...(post.dominant ? verdict(post) : [el("span", { class: "chip" }, t("silent.unread"))]),
       el("span", { class: "modalities" }, ...post.modalities.map(modality))),
     el("div", { class: "body" }, words(post), picture ? image(picture) : null),
     flags(post),
@@ -53,6 +50,16 @@ export function card(post) {
       el("span", {}, platformName(post.platform)),
       el("span", {}, languageName(post.lang)),
       original(post.url)));
+}
+
+function verdict(post) {
+  const sure = percent(post.confidence, 1);
+  return [
+    el("span", { class: "chip" }, swatch(post.dominant), emotionName(post.dominant),
+      el("span", { class: "confidence", title: t("posts.confidence", { confidence: sure }) }, sure)),
+    el("span", { class: "polarity", "data-polarity": post.polarity },
+      t(`polarity.${post.polarity}`), " ", el("span", { class: "confidence" }, signed(post.sentiment))),
+  ];
 }
 
 function words(post) {
@@ -78,7 +85,7 @@ function modality(name) {
 
 function flags(post) {
   const said = [];
-  if (post.abstained) said.push(t("posts.abstained"));
+  if (post.dominant && post.abstained) said.push(t("posts.abstained"));
   if (post.conflict >= CONFLICT) said.push(t("posts.conflict", { conflict: number(post.conflict, 2) }));
   return said.length ? el("p", { class: "flags" }, said.join(" · ")) : null;
 }

@@ -2,6 +2,7 @@
 
 export const EMOTIONS = ["joy", "surprise", "neutral", "sadness", "fear", "disgust", "anger"];
 export const POLARITIES = ["positive", "neutral", "negative"];
+export const SILENT = ["abstained", "unread"];
 const GROUPS = ["emotions", "polarity", "platforms", "languages"];
 
 const MINUTE = 60;
@@ -87,6 +88,11 @@ export function countOf(counts, group, name) {
   return counts && Object.hasOwn(counts[group], name) ? counts[group][name] : 0;
 }
 
+/** Posts that have an emotion: the model was sure enough, and there was something to read. */
+export function withEmotion(counts) {
+  return SILENT.reduce((posts, name) => posts - counts[name], counts.posts);
+}
+
 /** The names of a group by falling count: the first few, and whether others remain. */
 export function leading(counts, most) {
   const names = Object.keys(counts).sort((a, b) => counts[b] - counts[a] || (a < b ? -1 : 1));
@@ -94,19 +100,21 @@ export function leading(counts, most) {
 }
 
 function add(all) {
-  const sum = { posts: 0, late: 0, abstained: 0, sentiment: 0 };
+  const sum = { posts: 0, late: 0, abstained: 0, unread: 0, sentiment: 0 };
   for (const group of GROUPS) sum[group] = Object.create(null);
   for (const counts of all) {
     sum.posts += counts.posts;
     sum.late += counts.late;
     sum.abstained += counts.abstained;
-    sum.sentiment += counts.sentiment * counts.posts;
+    sum.unread += counts.unread;
+    sum.sentiment += counts.sentiment * withEmotion(counts);
     for (const group of GROUPS) {
       for (const [name, posts] of Object.entries(counts[group])) {
         sum[group][name] = (sum[group][name] ?? 0) + posts;
       }
     }
   }
-  if (sum.posts) sum.sentiment /= sum.posts;
+  const rated = withEmotion(sum);
+  if (rated) sum.sentiment /= rated;
   return sum;
 }
