@@ -125,7 +125,7 @@ class Frontier:
         ):
             moved = {place for place, at in new.done.items() if at > old.done.get(place, 0)}
             level = {place for place, at in new.done.items() if at >= old.ends.get(place, 0)}
-            active = active or (bool(moved) and moved <= level)
+            active = moved <= level if moved else active
             movement.active += (look.at - before.at) if active else 0.0
             movement.moved |= dict.fromkeys(moved | level, movement.active)
             stuck |= {
