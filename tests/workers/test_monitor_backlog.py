@@ -63,11 +63,14 @@ def test_an_outage_of_a_stage(minutes: int, key: Key, stage: str) -> None:
     raw = spread(planted(), key, after(1.5), 2)
     gone = (SPIKE + 5) * 60
 
-    def rate(now: float) -> int:
+    def away(now: float) -> int:
         return 0 if gone <= now < gone + minutes * 60 else 4
 
-    rates = {"ingest": lambda now: 400, "infer": lambda now: 400} | {stage: rate}
-    system = System(raw, START, **rates)
+    def there(now: float) -> int:
+        return 400
+
+    ingest, infer = (away if stage == name else there for name in ("ingest", "infer"))
+    system = System(raw, START, ingest=ingest, infer=infer)
     system.run(HOURS * 3600 + 900)
     equal(system)
 

@@ -163,7 +163,8 @@ def test_posts_that_came_too_late_are_said_with_the_alert() -> None:
 
     def take(batch: list[Arrived], first: int) -> None:
         rollups, newest = roll_up(0, first, first + len(batch) - 1, batch)
-        for record in [*rollups, Progress(partition=0, newest=newest, idle=False)]:
+        records: list[Record] = [*rollups, Progress(partition=0, newest=newest, idle=False)]
+        for record in records:
             shard.take(record, RULES, step)
 
     for number, each in enumerate(every):
