@@ -146,15 +146,15 @@ class Source:
         self._idle_seconds = idle_seconds
         self.newest = 0
         """Newest event time, epoch milliseconds; 0: none was seen."""
-        self.prompt = False
-        """Whether the newest one came within the lateness."""
+        self.delay_ms = 0
+        """From the creation of the newest one to its arrival."""
         self.busy_at = now
         """When posts last came."""
 
-    def saw(self, newest_ms: int, now: float, prompt: bool = True) -> None:
-        """Posts came, the newest of them of this event time."""
+    def saw(self, newest_ms: int, now: float, delay_ms: int = 0) -> None:
+        """Posts came, the newest of them of this event time, which arrived so much later."""
         if newest_ms > self.newest:
-            self.newest, self.prompt = newest_ms, prompt
+            self.newest, self.delay_ms = newest_ms, delay_ms
         self.busy_at = now
 
     def silent(self, now: float) -> bool:

@@ -30,7 +30,7 @@ class Read:
     partition: int
     offset: int
     value: bytes | None
-    timestamp: int = NOW_MS + 600_000
+    timestamp: int = NOW_MS + 100_000
     topic: str = SENTIMENT
     key: bytes | None = b"key"
     headers: Headers = field(default_factory=list)

@@ -6,10 +6,11 @@ Three cases, by what the frontier knows (workers.monitor.frontier):
   that is older than the newest of the partition by the lateness.
 - *Live with a backlog*: a stage was away. The posts reached Kafka in time, so that everything is
   counted that is older than the frontier by the lateness.
-- *History*: many posts were old when they reached Kafka. Their times say nothing about what is on
-  its way, but what had been read when a mark was made was in the raw topics by then: once the mark
-  is through, everything is counted that is older than the newest of then by the lateness. The mark
-  is one of some seconds before, for producers that write side by side.
+- *History*: many posts were old when they reached Kafka, and their times run ahead of the clock.
+  They say nothing about what is on its way. But what had been read when a mark was made was in the
+  raw topics by then: once the mark is through, everything is counted that is older than the newest
+  of then by the lateness. The mark is one of some seconds before, for producers that write side by
+  side.
 
 Where Kafka does not say for long how far the stages are, it is as if everything were live.
 """
@@ -30,6 +31,10 @@ _MANY = 0.25
 """Share of old posts that makes a history; one in a hundred is usual at live speed."""
 _MEMORY = 50
 """Posts that the share is taken over, about."""
+_SLOW_MS = 900_000
+"""A platform may be slow by this much, and live: its posts come at the pace of the clock."""
+_AHEAD_MS = 30_000
+"""By how much more than the clock event time goes on in `NEAR_SECONDS`, in a history."""
 log = logging.getLogger(__name__)
 
 
@@ -49,11 +54,10 @@ class Certainty:
         self._frontier.forget()
         self._then.clear()
 
-    def saw(self, posts: int, old: int, now: float) -> None:
+    def saw(self, posts: int, old: int, sources: Collection[Source], now: float) -> None:
         """Posts came; so many of them were older than the lateness when they reached Kafka."""
-        if posts:
-            self._share += (old / posts - self._share) * posts / (posts + _MEMORY)
-        if self._share >= _MANY:
+        self._share += (old / posts - self._share) * posts / (posts + _MEMORY)
+        if max(self._share, old / posts) >= _MANY and self._runs_ahead(sources, now):
             self._old_at = now
 
     def look(self, look: Look | None, sources: Collection[Source]) -> None:
@@ -88,13 +92,15 @@ class Certainty:
             return None
         if passed == float("-inf"):
             return 0
-        if not source.prompt or passed <= self._old_at:
-            newest = self._newest_at(passed - NEAR_SECONDS, source.partition)
-        elif now - passed <= NEAR_SECONDS:
+        live, near = passed > self._old_at, now - passed <= NEAR_SECONDS
+        if live and near and source.delay_ms <= max(_SLOW_MS, self._lateness_ms):
             newest = source.newest
-        else:
+        elif live and source.delay_ms <= self._lateness_ms:
             arrived_ms = int((wall - (now - passed)) * 1000)
             newest = min(arrived_ms, max(each.newest for each in sources))
+        else:
+            then = self._newest_at(passed - NEAR_SECONDS)
+            newest = then.get(source.partition, 0)
         return max(0, newest - self._lateness_ms)
 
     def held(self, now: float) -> tuple[float, str]:
@@ -106,11 +112,17 @@ class Certainty:
     def _blind(self, now: float) -> bool:
         return now - self._known_at >= SILENT_SECONDS
 
-    def _newest_at(self, moment: float, partition: int) -> int:
-        """The newest event time that was known at a moment."""
-        found = 0
+    def _runs_ahead(self, sources: Collection[Source], now: float) -> bool:
+        """Whether event time went on faster than the clock in the last seconds."""
+        then = max(self._newest_at(now - NEAR_SECONDS).values(), default=0)
+        newest = max((each.newest for each in sources), default=0)
+        return newest - then > NEAR_SECONDS * 1000 + _AHEAD_MS
+
+    def _newest_at(self, moment: float) -> dict[int, int]:
+        """The newest event times by partition that were known at a moment."""
+        found: dict[int, int] = {}
         for at, newest in self._then:
             if at > moment:
                 break
-            found = newest.get(partition, 0)
+            found = newest
         return found

@@ -31,6 +31,8 @@ since.
 """
 LOOK_SECONDS = 1.0
 """Between two looks at what is on its way."""
+RETRY_SECONDS = 5.0
+"""Until the next look, where nobody knows."""
 HELD_SECONDS = 600.0
 """Once alerts wait for this long it is said, and said again."""
 log = logging.getLogger(__name__)
@@ -128,9 +130,8 @@ class Combine:
                 at - epoch_ms(each.event.created_at) > self._lateness_ms
                 for each, at in zip(arrived, received, strict=True)
             )
-            prompt = max(received) - newest <= self._lateness_ms
-            source.saw(newest, self._clock(), prompt)
-            self._certainty.saw(len(arrived), old, self._clock())
+            source.saw(newest, self._clock(), max(received) - newest)
+            self._certainty.saw(len(arrived), old, self._sources.values(), self._clock())
         self._telemetry.count("ok", len(arrived))
         return [_rollup(rollup, batch[0].headers) for rollup in rollups] + letters
 
@@ -153,7 +154,10 @@ class Combine:
             return
         look = self._upstream()
         self._looked = self._clock()
-        if look is not None:
+        if look is None:
+            # A look may have taken its time to fail.
+            self._looked += RETRY_SECONDS
+        else:
             ends = look.stages[-1].ends
             ours = {place: end for place, end in ends.items() if place.partition in self._sources}
             last = look.stages[-1]._replace(ends=ours)

@@ -83,9 +83,8 @@ class Frontier:
         """Take in a look, and begin a mark with it."""
         self._watch(look)
         self._last = look
-        if len(self._marks) >= _MOST_MARKS:
-            self._marks = self._marks[::2]
-        self._marks.append(_Mark(look.at, 0, look.stages[0].ends))
+        kept = self._marks[::2] if len(self._marks) >= _MOST_MARKS else self._marks
+        self._marks = [*kept, _Mark(look.at, 0, look.stages[0].ends)]
         for mark in self._marks:
             while self._through(mark.wanted, look.stages[mark.stage].done):
                 mark.stage += 1
@@ -99,10 +98,12 @@ class Frontier:
 
     def behind(self, now: float) -> tuple[float, str]:
         """How long ago the oldest mark on its way was made (seconds), and the stage it is in."""
-        if self._last is None or not self._marks:
+        # From any thread: the list is replaced, and not changed.
+        last, oldest = self._last, next(iter(self._marks), None)
+        if last is None or oldest is None:
             return 0.0, ""
-        oldest = self._marks[0]
-        return max(0.0, now - oldest.at), self._last.stages[oldest.stage].name
+        stage = min(oldest.stage, len(last.stages) - 1)
+        return max(0.0, now - oldest.at), last.stages[stage].name
 
     def _through(self, wanted: Offsets, done: Offsets) -> bool:
         return all(

@@ -20,6 +20,8 @@ _STAGES = (
     ("infer", (POSTS,)),
 )
 """What each group reads. Named here, since importing infer would import torch."""
+_MS = 5000
+"""Longest wait for one answer."""
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +39,20 @@ class Upstream:
         self._consumer = consumer(settings, None)
         self._stages = (*_STAGES, (group, (SENTIMENT,)))
         self._clock = clock
+        self._known = True
 
     def look(self) -> Look | None:
         """How far each stage is; None where Kafka does not say."""
         at = self._clock()
         try:
-            return Look(at, [self._stage(group, topics) for group, topics in self._stages])
+            look = Look(at, [self._stage(group, topics) for group, topics in self._stages])
         except Exception as error:  # noqa: BLE001 (also KeyError, while a group first commits)
-            log.warning("whether posts are on their way is not known: %r", error)
+            if self._known:
+                log.warning("whether posts are on their way is not known: %r", error)
+            self._known = False
             return None
+        self._known = True
+        return look
 
     def close(self) -> None:
         """Close both clients."""
@@ -71,7 +78,7 @@ class Upstream:
         self, places: Iterable[TopicPartition], spec: OffsetSpec
     ) -> dict[TopicPartition, int]:
         wanted = dict.fromkeys(places, spec)
-        found = self._admin.list_partition_offsets(wanted) if wanted else {}
+        found = self._admin.list_partition_offsets(wanted, timeout_ms=_MS) if wanted else {}
         return {place: at.offset for place, at in found.items()}
 
     def _committed(self, group: str) -> dict[TopicPartition, int]:
