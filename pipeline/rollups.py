@@ -7,13 +7,15 @@
 - a `Progress`, without a key, sent to every partition of `rollups`: how far in event time one
   partition of `sentiment` has come. What it had before is in the records before it.
 
-Guarantee. A minute is complete once `Clock.complete` is past it: no post of it follows that is at
-most `lateness` older than the newest one of its partition. A post from the future (dated later
-than its arrival by more than `FUTURE_MS`) or older than `OLDEST_MS` at its arrival is counted
-apart and moves nothing. A post that has no emotion, because the model abstained or nothing was
-read, moves the clock and is in no series, that of all posts included: shares are of the posts that
-have one. A partition of which nothing came for a while holds nobody for as long as it says so: it
-has told all that it knew.
+Guarantee. A minute is complete once `Clock.complete` is past it: no post of it follows that had
+reached its raw topic by then, in whatever order the stages read it, nor one that reaches it later
+and is at most `lateness` older than the newest before it. A post from the future (dated later than
+its arrival by more than `FUTURE_MS`) or older than `OLDEST_MS` at its arrival is counted apart and
+moves nothing. A post that has no emotion, because the model abstained or nothing was read, moves
+the clock and is in no series, that of all posts included: shares are of the posts that have one. A
+partition of which nothing came for a while holds nobody for as long as it says
+so: it has told all that it knew. But only what is near is waived (`Clock.hear`): one that is hours
+behind the others and silent for a moment is behind, and not empty.
 """
 
 from __future__ import annotations
@@ -30,7 +32,11 @@ from pipeline.times import epoch_ms
 OLDEST_MS = 25 * 3_600_000
 """A post that was older than this when it arrived says nothing about now."""
 SILENT_SECONDS = 600.0
-"""A partition that was silent for this long holds nobody, whatever waits before it."""
+"""A partition that was silent for this long holds nobody, however far the others are."""
+_NEAR_MS = 3_600_000
+"""Where all partitions are silent, one that is behind the others by less than this is waived."""
+_SAID_MS = 10_000
+"""What a partition says of its silence may be this old."""
 VOLUME = "volume"
 SERIES = (
     VOLUME,
@@ -119,6 +125,11 @@ class Progress(msgspec.Struct, tag_field="type", tag="progress", kw_only=True):
     """Newest event time, epoch milliseconds; 0 where its reader has seen no post yet."""
     idle: bool
     """Nothing has come for a while: the partition holds nobody."""
+    sure: int | None = None
+    """Everything older than this has been counted, but for late posts; epoch milliseconds. Null
+    where it is not known, and what is older than the newest by the lateness is taken for it."""
+    at: int = 0
+    """When this was said, epoch milliseconds; 0: it is not known."""
 
 
 Record = Rollup | Progress
@@ -138,22 +149,30 @@ class Source:
     def __init__(self, partition: int, idle_seconds: float, now: float) -> None:
         self.partition = partition
         self._idle_seconds = idle_seconds
-        self._newest = 0
-        self._busy_at = now
+        self.newest = 0
+        """Newest event time, epoch milliseconds; 0: none was seen."""
+        self.delay_ms = 0
+        """From the creation of the newest one to its arrival."""
+        self.busy_at = now
+        """When posts last came."""
 
-    def saw(self, newest_ms: int, now: float) -> None:
-        """Posts came, the newest of them of this event time."""
-        self._newest = max(self._newest, newest_ms)
-        self._busy_at = now
+    def saw(self, newest_ms: int, now: float, delay_ms: int = 0) -> None:
+        """Posts came, the newest of them of this event time, which arrived so much later."""
+        if newest_ms > self.newest:
+            self.newest, self.delay_ms = newest_ms, delay_ms
+        self.busy_at = now
 
     def silent(self, now: float) -> bool:
         """Whether nothing has come for a while."""
-        return now - self._busy_at >= self._idle_seconds
+        return now - self.busy_at >= self._idle_seconds
 
-    def progress(self, now: float, waiting: bool) -> Progress:
-        """Where it stands; `waiting` says whether posts are on their way through earlier stages."""
-        idle = self.silent(now) and (not waiting or now - self._busy_at >= SILENT_SECONDS)
-        return Progress(partition=self.partition, newest=self._newest, idle=idle)
+    def progress(self, now: float, waiting: bool, sure: int | None = None, at: int = 0) -> Progress:
+        """Where it stands; `waiting` says whether posts are on their way through earlier stages:
+        then nothing is sure but what is said to be.
+        """
+        idle = self.silent(now) and not waiting
+        sure = 0 if waiting and sure is None else sure
+        return Progress(partition=self.partition, newest=self.newest, idle=idle, sure=sure, at=at)
 
 
 class Heard(msgspec.Struct):
@@ -164,7 +183,9 @@ class Heard(msgspec.Struct):
     """What comes is younger, but for late posts."""
     idle: bool = False
     told: int = 0
-    """The newest event time of all partitions when this one last said that it is idle."""
+    """Up to where it was waived when it last said that it is idle."""
+    busy_at: int = 0
+    """When it last said that posts come, or first said anything; 0: it is not known."""
 
     @property
     def sure(self) -> int:
@@ -193,19 +214,36 @@ class Clock:
         """Take note of a partition; what is complete now.
 
         Once it is idle, the lateness is waived: nothing older is to come, nor anything of the time
-        up to which the others have come. Of what they tell later it has to say so again, since its
-        reader may have died and left posts unread.
+        up to which the others have come, where that is near. Of what they tell later it has to say
+        so again, since its reader may have died and left posts unread.
         """
         source = self.heard.setdefault(progress.partition, Heard())
+        busy = progress.newest and (progress.newest > source.newest or not progress.idle)
+        if busy or not (source.newest or source.busy_at):
+            source.busy_at = max(source.busy_at, progress.at)
         source.newest = max(source.newest, progress.newest)
         source.idle = progress.idle
-        sure = source.newest - (0 if source.idle else self._lateness_ms)
-        source.watermark = max(source.watermark, sure)
+        sure = source.newest - self._lateness_ms if progress.sure is None else progress.sure
+        source.watermark = max(source.watermark, source.newest if source.idle else sure)
         if source.idle:
-            source.told = max(each.newest for each in self.heard.values())
+            source.told = self._waived(source, progress.at)
         if len(self.heard) >= self._sources:
             self.complete = max(self.complete, min(each.sure for each in self.heard.values()))
         return self.complete
+
+    def _waived(self, source: Heard, at: int) -> int:
+        """Up to where nothing is expected of an idle partition, at this time.
+
+        Its event time is taken to go on as the clock does, so that at live speed it is level with
+        the others. One that falls behind them within seconds may have its posts still to come.
+        """
+        newest = max(each.newest for each in self.heard.values())
+        silence = at - source.busy_at
+        all_idle = all(each.idle for each in self.heard.values())
+        near = newest - source.newest <= _NEAR_MS or not source.newest
+        if not source.busy_at or silence >= SILENT_SECONDS * 1000 or (all_idle and near):
+            return newest
+        return min(newest, source.newest + silence + _SAID_MS - self._lateness_ms)
 
 
 def roll_up(

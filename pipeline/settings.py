@@ -122,8 +122,8 @@ class Settings(BaseSettings):
     rules: Path | None = None
     """TOML file of the rules of alerts; read again whenever it changes."""
     monitor_lateness_seconds: float = Field(default=120, ge=0)
-    """The monitor waits for posts that are this much older than the newest before it judges a
-    minute. Alerts come that much later."""
+    """The monitor waits for posts that are this much older than the newest when they reach their
+    raw topic before it judges a minute. Alerts come that much later."""
     monitor_idle_seconds: float = Field(default=5, gt=0)
     """It waits for no partition that was silent for this long while no post is on its way."""
 

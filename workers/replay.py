@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ from rich.table import Table
 from pipeline.alerts.alert import Alert, alert_decoder
 from pipeline.alerts.backtest import Backtest, Past, compare
 from pipeline.alerts.rules import Rules, load_rules
+from pipeline.buckets import MINUTE
 from pipeline.clients import consumer
 from pipeline.errors import UNDECODABLE, ServerUnavailable, WeathervaneError
 from pipeline.event import event_decoder
@@ -138,4 +139,5 @@ def _show(rows: list[Past], events: int) -> None:
 def _said(alert: Alert | None) -> str:
     if alert is None:
         return "-"
-    return f"severity {alert.severity}, at {alert.fired_at:%H:%M}, {alert.state}"
+    minute = alert.fired_at - timedelta(seconds=MINUTE)
+    return f"severity {alert.severity}, at {minute:%H:%M}, {alert.state}"

@@ -84,7 +84,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """Start of the first minute of the spike. This and the times below are event times."""
     fired_at: AwareTime
     updated_at: AwareTime
-    """End of the minute that this state speaks of; of an acknowledgement or mute, its time."""
+    """End of the minute that this state speaks of; an acknowledgement or mute leaves it."""
     cleared_at: AwareTime | None = None
     observed: float
     """The share (0-1) or the number of posts of the minute; scored posts stand for shed ones."""
@@ -96,7 +96,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     deviation: float
     """Standard deviations above what was expected."""
     posts: int
-    """Scored posts in the spike so far: of the emotion or polarity; of the track for `volume`."""
+    """Scored posts from `onset` to `updated_at`: of the emotion or polarity; of the track for
+    `volume`."""
+    late_posts: int = 0
+    """Those that came after their minute had been judged: in the store, and not in `posts`."""
     rule: str
     """Name of the rule that let it fire."""
     acknowledged: Acknowledgement | None = None

@@ -1,7 +1,9 @@
 """Rules tried on the past: the monitor's own code over events that are all there. Pure.
 
-What differs from the live monitor: no post is late, since every one is known, and an alert has no
-posts in its evidence.
+The alerts are those of the live monitor with the same rules, over the same events: it judges each
+minute once all of its posts are counted, in the order of the minutes, as is done here. What
+differs: no post is late, since every one is known; an alert has no posts in its evidence; and what
+people did about alerts is left out. The minute of the newest event is judged by neither.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ class Backtest:
         self._end = int(end.timestamp()) // MINUTE * MINUTE
         self._monitors: dict[str, TrackMonitor] = {}
         self._number = 0
+        self._newest = 0
         self.events = 0
 
     def add(self, events: Iterable[Arrived]) -> None:
@@ -42,14 +45,16 @@ class Backtest:
         inside = [each for each in events if each.event.created_at.timestamp() < self._end]
         self.events += len(inside)
         self._number += 1
-        rollups, _ = roll_up(0, self._number, self._number, inside)
+        rollups, newest = roll_up(0, self._number, self._number, inside)
+        self._newest = max(self._newest, newest)
         for rollup in rollups:
             self._monitor(rollup).counts.add(rollup)
 
     def judge(self, rules: Rules) -> Iterator[list[Alert]]:
         """The states of the alerts of one track after the other, in their order."""
+        bound = min(self._end, self._newest // 1000 // MINUTE * MINUTE)
         for name in sorted(self._monitors):
-            yield self._monitors[name].close(self._end, rules)
+            yield self._monitors[name].close(bound, rules)
 
     @property
     def tracks(self) -> int:

@@ -148,7 +148,6 @@ def command(life: Life, given: AlertCommand) -> Alert | None:
     life.alert = msgspec.structs.replace(
         alert,
         sequence=alert.sequence + 1,
-        updated_at=given.at,
         acknowledged=acknowledged,
         muted=muted,
     )

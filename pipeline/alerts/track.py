@@ -44,6 +44,8 @@ class Counts(msgspec.Struct):
     """All posts ever counted: in minutes, late, outside and without an emotion."""
     late: int = 0
     """Posts that came after their minute was closed."""
+    missed: dict[int, list[int]] = {}
+    """Those of the last day by minute: posts by series, as in `Cell.parts`."""
     outside: int = 0
     """Posts dated in the future or too long ago."""
 
@@ -56,6 +58,8 @@ class Counts(msgspec.Struct):
             self.posts += cell.posts
             if minute < self.closed:
                 self.late += cell.posts
+                if minute >= self.closed - DAY:
+                    self.missed[minute] = summed(self.missed.get(minute, []), cell.parts)
             else:
                 self.minutes.setdefault(minute, Cell()).add(cell)
         self.posts += rollup.outside + rollup.silent
@@ -75,7 +79,13 @@ class Counts(msgspec.Struct):
         closing = [(at, self.minutes.pop(at, Cell())) for at in range(begin, bound, MINUTE)]
         if closing:
             self.closed = bound
+            for minute in [at for at in self.missed if at < bound - DAY]:
+                del self.missed[minute]
         return closing
+
+    def late_since(self, minute: int, place: int) -> int:
+        """Late posts of a series (its place in `SERIES`) in the minutes from this one on."""
+        return sum(parts[place] for at, parts in self.missed.items() if at >= minute)
 
 
 class Watch(msgspec.Struct):
@@ -159,9 +169,12 @@ class TrackMonitor:
         changes = []
         for place, name in enumerate(SERIES):
             reading = self._reading(name, place, minute, judged, cell.parts)
-            alert = step(self._lives[name], reading, cell, rules.of(self.track, name))
+            life = self._lives[name]
+            alert = step(life, reading, cell, rules.of(self.track, name))
             if alert is not None:
-                changes.append(alert)
+                late = self.counts.late_since(int(alert.onset.timestamp()), place)
+                life.alert = msgspec.structs.replace(alert, late_posts=late)
+                changes.append(life.alert)
         return changes
 
     def _reading(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from pipeline.alerts.alert import Alert, Evidence, Term
+from pipeline.buckets import MINUTE
 from pipeline.notify.config import Language
 from pipeline.notify.words import WORDS
 
@@ -92,7 +93,9 @@ def title_of(alert: Alert, language: Language) -> str:
 
 
 def _figures(alert: Alert, language: Language, short: bool = False) -> str:
-    """Observed against expected with its interval, since when, and how unusual."""
+    """Observed against expected with its interval, since when, and how unusual. A minute is named
+    by its start, as in the charts.
+    """
     words = WORDS[language]
     show = percent if alert.unit == "share" else count
     first = words[alert.unit].format(
@@ -100,18 +103,23 @@ def _figures(alert: Alert, language: Language, short: bool = False) -> str:
         expected=show(alert.expected),
         low=show(max(0.0, alert.low)),
         high=show(alert.high),
-        time=_clock(alert.updated_at),
+        time=_clock(alert.updated_at - timedelta(seconds=MINUTE)),
     )
     if short:
         return first
     posts = count(alert.posts)
     if alert.cleared_at is None:
-        second = words["since"].format(onset=_moment(alert.onset), posts=posts)
+        onset, end = _moment(alert.onset), _clock(alert.updated_at)
+        second = words["since"].format(onset=onset, end=end, posts=posts)
     else:
         onset, end = _moment(alert.onset), _moment(alert.cleared_at)
         second = words["over"].format(onset=onset, end=end, posts=posts)
-    third = words["deviation"].format(deviation=f"{alert.deviation:.1f}", rule=plain(alert.rule))
-    return words["gap"].join((first, second, third))
+    said = [first, second]
+    if alert.late_posts:
+        said.append(words["late"].format(posts=count(alert.late_posts)))
+    deviation = f"{alert.deviation:.1f}"
+    said.append(words["deviation"].format(deviation=deviation, rule=plain(alert.rule)))
+    return words["gap"].join(said)
 
 
 def _evidence(evidence: Evidence, language: Language) -> list[str]:

@@ -21,12 +21,13 @@ WORDS: dict[Language, dict[str, str]] = {
         "fired": "{series} spikes in {track} (severity {severity} of 10)",
         "updated": "{series} in {track} grows to severity {severity} of 10",
         "cleared": "{series} in {track} is back to normal (was severity {severity} of 10)",
-        "share": "{observed} of the posts in the minute to {time} UTC; expected {expected} "
+        "share": "{observed} of the posts in the minute of {time} UTC; expected {expected} "
         "({low} to {high}).",
-        "posts": "{observed} posts in the minute to {time} UTC; expected {expected} "
+        "posts": "{observed} posts in the minute of {time} UTC; expected {expected} "
         "({low} to {high}).",
-        "since": "Since {onset} UTC, {posts} posts.",
+        "since": "Since {onset} UTC, {posts} posts until {end}.",
         "over": "From {onset} to {end} UTC, {posts} posts.",
+        "late": "{posts} more came too late to be judged.",
         "deviation": "{deviation} standard deviations above what was expected; rule {rule}.",
         "terms": "Words: {terms}",
         "hashtags": "Hashtags: {terms}",
@@ -63,12 +64,12 @@ WORDS: dict[Language, dict[str, str]] = {
         "fired": "{track}：{series}激增（严重度 {severity}/10）",
         "updated": "{track}：{series}加剧，严重度升至 {severity}/10",
         "cleared": "{track}：{series}恢复正常（最高严重度 {severity}/10）",
-        "share": "截至 {time}（UTC）的一分钟内占帖子的 {observed}；"
+        "share": "{time}（UTC）的一分钟内占帖子的 {observed}；预期 {expected}（{low} 至 {high}）。",
+        "posts": "{time}（UTC）的一分钟内有 {observed} 条帖子；"
         "预期 {expected}（{low} 至 {high}）。",
-        "posts": "截至 {time}（UTC）的一分钟内有 {observed} 条帖子；"
-        "预期 {expected}（{low} 至 {high}）。",
-        "since": "自 {onset}（UTC）起共 {posts} 条帖子。",
+        "since": "自 {onset}（UTC）起至 {end} 共 {posts} 条帖子。",
         "over": "{onset} 至 {end}（UTC）共 {posts} 条帖子。",
+        "late": "另有 {posts} 条到达过晚，未计入判断。",
         "deviation": "高出预期 {deviation} 个标准差；规则 {rule}。",
         "terms": "词语：{terms}",
         "hashtags": "话题标签：{terms}",

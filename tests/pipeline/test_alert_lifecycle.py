@@ -166,6 +166,7 @@ def test_a_person_acknowledges_once_and_takes_it_back() -> None:
     assert (acknowledged.sequence, acknowledged.state) == (2, "fired")
     assert acknowledged.acknowledged is not None
     assert acknowledged.acknowledged.by == "mei"
+    assert acknowledged.updated_at == fired.updated_at, "it speaks of the same minute"
     assert command(life, given(fired, "acknowledge")) is None
     assert lived(life, [30.0], first=1)[0].acknowledged == acknowledged.acknowledged
     back = command(life, given(fired, "unacknowledge"))

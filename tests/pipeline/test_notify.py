@@ -133,7 +133,9 @@ def test_filters() -> None:
 def test_a_message_says_what_and_why_in_both_languages() -> None:
     english = compose([an_alert()], "en", PAGE)
     assert english.title == "Weathervane: Joy spikes in coffee (severity 5 of 10)"
-    assert "42% of the posts in the minute to 14:05 UTC; expected 18% (12% to 25%)" in english.body
+    assert "42% of the posts in the minute of 14:04 UTC; expected 18% (12% to 25%)" in english.body
+    assert "Since 2026-11-18 14:00 UTC, 180 posts until 14:05." in english.body
+    assert "too late" not in english.body
     assert "12.3 standard deviations" in english.body
     assert "Words: espresso (31% of posts, 2% before)" in english.body
     assert "Amplified: 62% reposts, 40% near-duplicates" in english.body
@@ -142,6 +144,8 @@ def test_a_message_says_what_and_why_in_both_languages() -> None:
     assert chinese.title == "Weathervane 风向标：coffee：喜悦激增（严重度 5/10）"
     assert "预期 18%（12% 至 25%）" in chinese.body
     assert english.key == chinese.key == "a1/1"
+    assert "7 more came too late to be judged" in compose([an_alert(late_posts=7)], "en", PAGE).body
+    assert "另有 7 条到达过晚" in compose([an_alert(late_posts=7)], "zh", PAGE).body
 
 
 def test_volume_and_the_end_of_a_spike_read_as_such() -> None:
@@ -151,7 +155,7 @@ def test_volume_and_the_end_of_a_spike_read_as_such() -> None:
         over.title
         == "Weathervane: Number of posts in coffee is back to normal (was severity 5 of 10)"
     )
-    assert "3,400 posts in the minute to 14:15 UTC; expected 7.5 (0 to 20)." in over.body
+    assert "3,400 posts in the minute of 14:14 UTC; expected 7.5 (0 to 20)." in over.body
     assert "From 2026-11-18 14:00 to 2026-11-18 14:15 UTC, 180 posts." in over.body
     assert "all posts" in compose([an_alert(track="all")], "en", PAGE).title
 

@@ -151,7 +151,8 @@ def test_a_source_is_idle_once_silent_unless_posts_are_on_their_way() -> None:
     assert source.progress(4.0, False) == Progress(partition=0, newest=NOW, idle=False)
     assert not source.progress(8.5, True).idle, "posts are on their way"
     assert source.progress(8.5, False).idle
-    assert source.progress(3.0 + SILENT_SECONDS, True).idle, "but not for ever"
+    assert source.progress(8.5, True).sure == 0, "and nothing is sure"
+    assert source.progress(8.5, True, NOW - 9).sure == NOW - 9, "but what is known to be"
     source.saw(NOW + 1000, 900.0)
     assert not source.progress(900.0, False).idle
 
@@ -187,6 +188,53 @@ def test_what_was_told_since_a_partition_was_idle_waits_until_it_says_so_again()
     heard(clock, 1, 1500, idle=True)
     assert heard(clock, 0, 2200) == 2000
     assert heard(clock, 1, 1500, idle=True) == 2100
+
+
+def told(clock: Clock, partition: int, newest: int, at: int, *, idle: bool, sure: int = 0) -> int:
+    return clock.hear(Progress(partition=partition, newest=newest, idle=idle, sure=sure, at=at))
+
+
+def test_what_is_sure_decides_and_not_the_newest() -> None:
+    clock = Clock(2, 100)
+    told(clock, 0, 9000, 1, idle=False, sure=300)
+    assert told(clock, 1, 500, 1, idle=False, sure=400) == 300
+    assert told(clock, 0, 9000, 2, idle=False, sure=0) == 300, "it never goes back"
+
+
+def test_a_silent_partition_goes_on_as_the_clock_does_and_no_faster() -> None:
+    lateness, hour = 120_000, 3_600_000
+    for silence, complete in ((20_000, 0), (200_000, 90_000), (SILENT_SECONDS * 1000, hour * 6)):
+        clock = Clock(2, lateness)
+        told(clock, 1, hour, hour, idle=False)
+        told(clock, 1, hour, hour + int(silence), idle=True)
+        told(clock, 0, 7 * hour, hour, idle=False, sure=7 * hour)
+        found = told(clock, 1, hour, hour + int(silence), idle=True)
+        assert found == hour + complete, "six hours behind, in so many seconds"
+
+
+def test_where_all_are_silent_what_is_near_is_waived() -> None:
+    hour = 3_600_000
+    for behind, complete in ((hour // 2, hour), (2 * hour, 0)):
+        clock = Clock(2, 120_000)
+        told(clock, 1, 10 * hour, 5, idle=False)
+        told(clock, 0, 10 * hour + behind, 5, idle=True)
+        assert told(clock, 1, 10 * hour, 5000, idle=True) == 10 * hour + (behind if complete else 0)
+
+
+def test_a_partition_that_never_had_a_post_holds_a_new_system_for_ten_minutes() -> None:
+    clock = Clock(2, 120_000)
+    told(clock, 1, 0, NOW, idle=True)
+    told(clock, 0, NOW, NOW, idle=False, sure=NOW - 120_000)
+    assert told(clock, 1, 0, NOW + 60_000, idle=True) == 0
+    assert told(clock, 1, 0, NOW + int(SILENT_SECONDS * 1000), idle=True) == NOW - 120_000
+
+
+def test_a_progress_of_the_version_before_is_understood() -> None:
+    said = decoder.decode(b'{"type":"progress","partition":0,"newest":600,"idle":false}')
+    assert isinstance(said, Progress)
+    assert Clock(1, 100).hear(said) == 500
+    kept = msgspec.msgpack.encode({0: {"newest": 5, "watermark": 3, "idle": True, "told": 4}})
+    assert msgspec.msgpack.decode(kept, type=dict[int, Heard])[0].busy_at == 0
 
 
 def test_a_restored_clock_waits_to_hear_who_is_idle() -> None:

@@ -184,6 +184,18 @@ class Monitoring:
 
             until(moved, f"the offsets of {group} are back", 60)
 
+    def commit(self, group: str, topic: str) -> None:
+        """Let the group have done all that the topic holds."""
+        reader = Consumer({"bootstrap.servers": self.kafka, "group.id": group})
+        places = [
+            TopicPartition(topic, number)
+            for number in reader.list_topics(topic, timeout=30).topics[topic].partitions
+        ]
+        for place in places:
+            place.offset = reader.get_watermark_offsets(place, timeout=30)[1]
+        reader.commit(offsets=places, asynchronous=False)
+        reader.close()
+
     def handled(self) -> bool:
         """Whether the monitors have nothing left to read but progress of the last moment."""
         for group, topic in GROUPS.items():

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+from kafka import TopicPartition
 
 from pipeline.headers import Headers
 from pipeline.post import encoder
@@ -15,7 +16,8 @@ from pipeline.rollups import Progress, Rollup, decoder
 from pipeline.telemetry import Telemetry
 from pipeline.topics import ROLLUPS, SENTIMENT
 from tests.pipeline.planted import event
-from workers.monitor.combine import HEARTBEAT_SECONDS, Combine
+from workers.monitor.combine import HEARTBEAT_SECONDS, HELD_SECONDS, Combine
+from workers.monitor.frontier import Look, Stage
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
@@ -28,7 +30,7 @@ class Read:
     partition: int
     offset: int
     value: bytes | None
-    timestamp: int = NOW_MS + 600_000
+    timestamp: int = NOW_MS + 100_000
     topic: str = SENTIMENT
     key: bytes | None = b"key"
     headers: Headers = field(default_factory=list)
@@ -40,15 +42,24 @@ class Bench:
     def __init__(self, assigned: Sequence[int] = (0, 1)) -> None:
         self.now = 100.0
         self.assigned = set(assigned)
-        self.waiting: set[int] = set()
+        self.unread = False
         self.combine = Combine(
             idle_seconds=5.0,
+            lateness_ms=120_000,
             targets=3,
             assigned=lambda: self.assigned,
-            waiting=lambda read: self.waiting,
+            upstream=self.look,
             telemetry=Telemetry("monitor"),
             clock=lambda: self.now,
+            wall=lambda: NOW.timestamp() + self.now,
         )
+
+    def look(self) -> Look:
+        """A post before infer, or nothing."""
+        place = TopicPartition("posts", 0)
+        ends, done = {place: 1}, {place: 0 if self.unread else 1}
+        empty = Stage("", {}, {})
+        return Look(self.now, [empty, Stage("infer", ends, done), empty])
 
     def progress(self, answers: Sequence[Outgoing]) -> dict[int, Progress]:
         """By source, after a look that each of them goes to every target."""
@@ -101,42 +112,45 @@ def test_nonsense_is_a_dead_letter_and_neither_tombstones_nor_edits_count() -> N
     assert sum(cell.posts for cell in rollup.minutes.values()) == 1
 
 
+def brief(progress: Progress) -> tuple[int, bool]:
+    return progress.newest, progress.idle
+
+
 def test_progress_is_told_when_its_minute_changes_and_as_a_heartbeat() -> None:
     bench = Bench()
     first = bench.progress(bench.combine([read(0, 1, 0)]))
-    assert first[0] == Progress(partition=0, newest=NOW_MS, idle=False)
-    assert first[1] == Progress(partition=1, newest=0, idle=False)
+    assert brief(first[0]) == (NOW_MS, False)
+    assert brief(first[1]) == (0, False)
     assert bench.progress(bench.combine([read(0, 2, 1)])) == {}
     assert set(bench.progress(bench.combine([read(0, 3, 61)]))) == {0}
     bench.now += 1
     assert bench.combine.pause() == []
-    bench.waiting = {0, 1}
+    bench.unread = True
     bench.now += HEARTBEAT_SECONDS
     assert set(bench.progress(bench.combine.pause())) == {0, 1}
 
 
 def test_a_silent_partition_is_idle_unless_posts_are_on_their_way() -> None:
     bench = Bench()
+    bench.unread = True
     bench.combine([read(0, 1, 0)])
-    bench.waiting = {0}
+    bench.now += 20
+    told = bench.progress(bench.combine.pause())
+    assert not (told[0].idle or told[1].idle)
+    assert told[0].sure == 0
+    bench.unread = False
     bench.now += 6
     told = bench.progress(bench.combine.pause())
-    assert told[1].idle
-    assert 0 not in told
-    bench.waiting = set()
-    bench.now += 6
-    told = bench.progress(bench.combine.pause())
-    assert told[0] == Progress(partition=0, newest=NOW_MS, idle=True)
+    assert brief(told[0]) == (NOW_MS, True)
 
 
-def test_a_flood_after_silence_wakes_every_partition_that_has_part_of_it() -> None:
+def test_a_flood_after_silence_wakes_the_partition_that_has_it() -> None:
     bench = Bench()
     bench.combine.pause()
     bench.now += 10
     assert all(each.idle for each in bench.progress(bench.combine.pause()).values())
-    bench.waiting = {1}
-    told = bench.progress(bench.combine([read(0, 1, 0)]))
-    assert (told[0].idle, told[1].idle) == (False, False)
+    bench.unread = True
+    assert not bench.progress(bench.combine([read(0, 1, 0)]))[0].idle
 
 
 def test_a_partition_that_is_anothers_now_is_spoken_for_no_more() -> None:
@@ -147,4 +161,21 @@ def test_a_partition_that_is_anothers_now_is_spoken_for_no_more() -> None:
     assert set(bench.progress(bench.combine.pause())) == {1}
     bench.assigned = {0, 1}
     told = bench.progress(bench.combine.pause())
-    assert told[0] == Progress(partition=0, newest=0, idle=False), "it begins anew"
+    assert brief(told[0]) == (0, False), "it begins anew"
+
+
+def test_that_alerts_wait_for_a_stage_is_said() -> None:
+    bench = Bench()
+    bench.combine.pause()
+    bench.unread = True
+    for _ in range(60):
+        bench.now += HELD_SECONDS / 50
+        bench.combine.pause()
+    well, why = bench.combine.current()
+    assert not well
+    assert "infer has not handled" in why
+    assert bench.combine.held() > HELD_SECONDS
+    bench.unread = False
+    bench.now += 2
+    bench.combine.pause()
+    assert bench.combine.current()[0]

@@ -152,6 +152,34 @@ def test_a_log_that_is_read_again_from_its_beginning_publishes_nothing(undisturb
     assert world.published == undisturbed.published, "not even with empty tables"
 
 
+def test_posts_that_came_too_late_are_said_with_the_alert() -> None:
+    every = [
+        Arrived(event, int(event.created_at.timestamp() * 1000))
+        for event in events(START, MINUTES, SPIKE, seed=3)
+    ]
+    onset = START + timedelta(minutes=SPIKE)
+    held = [e for e in every if onset <= e.event.created_at < onset + timedelta(minutes=5)][::9]
+    shard, step = Shard(1, 60_000), Step()
+
+    def take(batch: list[Arrived], first: int) -> None:
+        rollups, newest = roll_up(0, first, first + len(batch) - 1, batch)
+        records: list[Record] = [*rollups, Progress(partition=0, newest=newest, idle=False)]
+        for record in records:
+            shard.take(record, RULES, step)
+
+    for number, each in enumerate(every):
+        if each.event.created_at >= onset + timedelta(minutes=8) and held:
+            take(held, 10_000)
+            held, late = [], held
+        if each not in held:
+            take([each], number if held else 20_000 + number)
+    cleared = {a.series: a for a in step.alerts if a.state == "cleared"}
+    assert cleared["volume"].late_posts == len(late) == shard.tracks["all"].counts.late
+    angry = sum(each.event.dominant == "anger" for each in late)
+    assert cleared["emotion:anger"].late_posts == angry > 0
+    assert all(a.late_posts == 0 for a in step.alerts if a.state == "fired")
+
+
 def test_a_command_for_a_track_that_nobody_knows_changes_nothing() -> None:
     shard, step = Shard(1, 0), Step()
     given = AlertCommand(alert="x", track="none", action="mute", by="mei", at=START)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
 from kafka import TopicPartition
 
 from pipeline.alerts.alert import Acknowledgement, Alert
@@ -104,6 +106,21 @@ def waiting(settings: Settings) -> int:
         return sum(ends[p] - (source.committed(p) or 0) for p in partitions)
 
 
+def forget_group(settings: Settings) -> None:
+    """As before the first start: nothing is committed."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka})
+
+    def gone() -> bool:
+        for done in admin.delete_consumer_groups(["notify"]).values():
+            try:
+                done.result(30)
+            except KafkaException as error:
+                return bool(error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND)
+        return True
+
+    until(gone, "nobody is in the group", WAIT)
+
+
 def unique() -> str:
     return f"a{uuid.uuid4().hex[:10]}"
 
@@ -118,6 +135,25 @@ def mail(sink: SmtpSink, more: str = "per_minute = 600") -> str:
         'security = "none"\nfrom = "Vane <vane@example.org>"\nto = ["a@example.org"]\n'
         f"{more}\n"
     )
+
+
+def test_the_first_start_tells_of_nothing_that_was_over_before(
+    process: Process, settings: Settings, publish: Publish
+) -> None:
+    forget_group(settings)
+    hook = HttpReceiver()
+    process.channels.write_text(webhook(hook.url, unique(), "per_minute = 6000"))
+    over, firing, later = (an_alert(unique()) for _ in range(3))
+    grown = updated(firing, 7)
+    publish(over, firing, cleared(over), grown)
+    with served(hook):
+        process.start()
+        until(lambda: len(hook.requests) == 2, "what goes on is told", WAIT)
+        until(lambda: waiting(settings) == 0, "all is done", WAIT)
+        publish(later, cleared(later))
+        until(lambda: len(hook.requests) == 4, "and what comes later", WAIT)
+    told = [f"{firing.id}/1", f"{firing.id}/2", f"{later.id}/1", f"{later.id}/2"]
+    assert sorted(hook.messages()) == sorted(told)
 
 
 def test_each_change_is_told_once_though_notify_is_killed_twice(

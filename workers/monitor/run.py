@@ -15,6 +15,7 @@ from typing import Any
 
 import faust
 from kafka import ConsumerRebalanceListener, KafkaConsumer
+from prometheus_client import Gauge
 
 from pipeline.alerts.rules import RuleFile
 from pipeline.clients import consumer, producer
@@ -161,11 +162,18 @@ def _combining(
         source.subscribe([SENTIMENT], listener=ours)
         combine = Combine(
             idle_seconds=settings.monitor_idle_seconds,
+            lateness_ms=int(settings.monitor_lateness_seconds * 1000),
             targets=targets,
             assigned=lambda: ours.partitions,
-            waiting=upstream.waiting,
+            upstream=upstream.look,
             telemetry=telemetry,
         )
+        telemetry.needs(combine.current)
+        Gauge(
+            "weathervane_monitor_held_seconds",
+            "For how long alerts wait for posts that a stage has not handled",
+            registry=telemetry.registry,
+        ).set_function(combine.held)
         delivery = Delivery(
             source,
             sink,

@@ -1,23 +1,27 @@
-"""Whether posts are on their way: what ingest and infer have not done, what was not read yet."""
+"""Where the readers of each stage stand, and where their topics end."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable
 
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import OffsetSpec
-from kafka.errors import GroupIdNotFoundError, KafkaError
+from kafka.errors import GroupIdNotFoundError
 
 from pipeline.clients import consumer
 from pipeline.settings import Settings
 from pipeline.topics import PLATFORMS, POSTS, RAW_PREFIX, SENTIMENT
+from workers.monitor.frontier import Look, Stage
 
-_INPUT = {
-    "ingest": tuple(f"{RAW_PREFIX}{platform}" for platform in PLATFORMS),
-    "infer": (POSTS,),
-}
+_STAGES = (
+    ("ingest", tuple(f"{RAW_PREFIX}{platform}" for platform in PLATFORMS)),
+    ("infer", (POSTS,)),
+)
 """What each group reads. Named here, since importing infer would import torch."""
+_MS = 5000
+"""Longest wait for one answer."""
 
 log = logging.getLogger(__name__)
 
@@ -25,58 +29,56 @@ log = logging.getLogger(__name__)
 class Upstream:
     """Compares the ends of the topics with how far their readers are. Used by one thread at a time.
 
-    `group` is that of the reader of `sentiment`.
+    `group` is that of the reader of `sentiment`; `clock` is steady, in seconds.
     """
 
-    def __init__(self, settings: Settings, group: str) -> None:
+    def __init__(
+        self, settings: Settings, group: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._admin = KafkaAdminClient(**settings.kafka_options())
         self._consumer = consumer(settings, None)
-        self._group = group
+        self._stages = (*_STAGES, (group, (SENTIMENT,)))
+        self._clock = clock
+        self._known = True
 
-    def waiting(self, read: Mapping[int, int]) -> set[int]:
-        """Those partitions of `sentiment` of which posts are on their way: all of them where a
-        stage before has something to do, or nobody knows.
-
-        `read` has the next offset by partition as its reader knows it.
-        """
+    def look(self) -> Look | None:
+        """How far each stage is; None where Kafka does not say."""
+        at = self._clock()
         try:
-            if any(self._behind(group, topics) for group, topics in _INPUT.items()):
-                return set(read)
-            places = {TopicPartition(SENTIMENT, partition): at for partition, at in read.items()}
-            done, ends = self._committed(self._group), self._consumer.end_offsets(list(places))
-            written = self._written(places)
-        except Exception as error:
-            # kafka-python raises KeyError and others too, while a group makes its first commit.
-            trace = None if isinstance(error, KafkaError) else error
-            log.warning("cannot read upstream lag: %r", error, exc_info=trace)
-            return set(read)
-        # The marker of its transaction stands behind the last record. Where more is written than is
-        # committed a transaction is open; those of one commit do not appear everywhere at once.
-        return {
-            place.partition
-            for place, at in places.items()
-            if max(at, done.get(place, 0)) + 1 < ends[place] or ends[place] < written[place]
-        }
+            look = Look(at, [self._stage(group, topics) for group, topics in self._stages])
+        except Exception as error:  # noqa: BLE001 (also KeyError, while a group first commits)
+            if self._known:
+                log.warning("whether posts are on their way is not known: %r", error)
+            self._known = False
+            return None
+        self._known = True
+        return look
 
     def close(self) -> None:
         """Close both clients."""
         self._admin.close()
         self._consumer.close()
 
-    def _behind(self, group: str, topics: tuple[str, ...]) -> bool:
+    def _stage(self, group: str, topics: tuple[str, ...]) -> Stage:
         places = [
             TopicPartition(topic, number)
             for topic in topics
             for number in self._consumer.partitions_for_topic(topic) or ()
         ]
+        # With what is in open transactions: it is on its way as well.
+        ends = self._offsets(places, OffsetSpec.LATEST)
         done = self._committed(group)
-        begins, written = self._consumer.beginning_offsets(places), self._written(places)
-        return any(max(done.get(p, 0), begins[p]) < written[p] for p in places)
+        # What retention has deleted is waited for no more.
+        behind = [place for place in places if done.get(place, 0) < ends[place]]
+        begins = self._offsets(behind, OffsetSpec.EARLIEST)
+        reached = {place: max(done.get(place, 0), begins.get(place, 0)) for place in places}
+        return Stage(group, ends, reached)
 
-    def _written(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Their ends, with what is not committed."""
-        latest = dict.fromkeys(places, OffsetSpec.LATEST)
-        found = self._admin.list_partition_offsets(latest) if latest else {}
+    def _offsets(
+        self, places: Iterable[TopicPartition], spec: OffsetSpec
+    ) -> dict[TopicPartition, int]:
+        wanted = dict.fromkeys(places, spec)
+        found = self._admin.list_partition_offsets(wanted, timeout_ms=_MS) if wanted else {}
         return {place: at.offset for place, at in found.items()}
 
     def _committed(self, group: str) -> dict[TopicPartition, int]:

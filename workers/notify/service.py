@@ -1,7 +1,8 @@
 """Reads `alerts`, hands each record to the channels that want it, and commits what is done.
 
 An offset is committed once every channel has been told of the record, has given up or did not want
-it. So a restart reads again what was not finished, and the ledger knows what was.
+it. So a restart reads again what was not finished, and the ledger knows what was. The first start,
+with nothing committed, tells of what goes on, and of nothing that was over before it.
 """
 
 from __future__ import annotations
@@ -44,7 +45,12 @@ log = logging.getLogger(__name__)
 
 
 class Notify(ConsumerRebalanceListener):  # type: ignore[misc]
-    """The loop over `alerts`. `now_ms` is the clock, epoch milliseconds."""
+    """The loop over `alerts`.
+
+    Args:
+        caught_up: whether the board of `tools` holds all that stood in `alerts` at the start.
+        now_ms: the clock, epoch milliseconds.
+    """
 
     def __init__(
         self,
@@ -52,9 +58,14 @@ class Notify(ConsumerRebalanceListener):  # type: ignore[misc]
         config: ConfigFile,
         tools: Tools,
         telemetry: Telemetry,
+        *,
+        caught_up: Callable[[], bool] = lambda: True,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._source = source
+        self._caught_up = caught_up
+        self._started_ms = now_ms()
+        self._new: dict[TopicPartition, bool] = {}
         self._config = config
         self._tools = tools
         self._telemetry = telemetry
@@ -68,6 +79,7 @@ class Notify(ConsumerRebalanceListener):  # type: ignore[misc]
         for place in revoked:
             self._offsets.forget(place)
             self._committed.pop(place, None)
+            self._new.pop(place, None)
             for courier in self._couriers.values():
                 courier.forget(place)
         if not set(self._source.assignment()) - set(revoked):
@@ -86,6 +98,8 @@ class Notify(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         self._employ()
         try:
+            while not self._caught_up() and not stop.wait(POLL_MS / 1000):
+                self._telemetry.progress()
             while not stop.is_set():
                 self._telemetry.progress()
                 if self._config.changed():
@@ -121,6 +135,9 @@ class Notify(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         # Couriers that post again look there: it must not lag behind what was told.
         self._tools.board.put(alert)
+        if self._was_over(place, alert, record.timestamp):
+            self._telemetry.count("over")
+            return
         age_hours = (self._now_ms() - record.timestamp) / 3_600_000
         if age_hours > self._config.config.max_age_hours:
             self._telemetry.count("expired")
@@ -130,6 +147,15 @@ class Notify(ConsumerRebalanceListener):  # type: ignore[misc]
         self._offsets.begin(place, record.offset, len(couriers))
         for courier in couriers:
             courier.submit(Job(place, alert, self._done(place, record.offset)))
+
+    def _was_over(self, place: TopicPartition, alert: Alert, timestamp: int) -> bool:
+        """Whether this is the first start, and the alert was over before it."""
+        if timestamp >= self._started_ms:
+            return False
+        if place not in self._new:
+            self._new[place] = self._source.committed(place) is None
+        last = self._tools.board.get(alert.id)
+        return self._new[place] and last is not None and last.state == "cleared"
 
     def _done(self, place: TopicPartition, offset: int) -> Callable[[], None]:
         return lambda: self._offsets.done(place, offset)
@@ -229,7 +255,7 @@ def run(settings: Settings, port: int) -> None:
             active=threading.Event(),
             page=page_of(settings),
         )
-        notify = Notify(source, config, tools, telemetry)
+        notify = Notify(source, config, tools, telemetry, caught_up=lambda: follower.caught_up)
         source.subscribe([ALERTS], listener=notify)
         names = ", ".join(channel.name for channel in config.config.channel)
         log.info("channels: %s", names or "none; name their file in WEATHERVANE_NOTIFY")

@@ -6,6 +6,7 @@ import { clock, emotionName, languageName, moment, number, percent, platformName
 import { card } from "./posts.js";
 import { drawSparkline } from "./sparkline.js";
 
+const MINUTE = 60;
 const TERMS = 6;
 const PARTS = 4;
 const CONFLICT = 0.5;
@@ -60,7 +61,8 @@ function figures(alert) {
     low: shown(alert.low),
     high: shown(alert.high),
   };
-  const minute = clock(Date.parse(alert.updated_at) / 1000);
+  // A minute is named by its start, as in the charts.
+  const minute = clock(Date.parse(alert.updated_at) / 1000 - MINUTE);
   return t(alert.state === "cleared" ? `alerts.was.${alert.unit}` : `alerts.is.${alert.unit}`, { ...values, minute });
 }
 
@@ -69,7 +71,8 @@ function marks(alert) {
   const said = [alert.cleared_at
     ? t("alerts.over", { from: moment(seconds(alert.onset)), to: clock(seconds(alert.cleared_at)) })
     : t("alerts.since", { from: moment(seconds(alert.onset)) }),
-  t("alerts.posts", { posts: number(alert.posts) })];
+  t("alerts.posts", { posts: number(alert.posts), until: clock(seconds(alert.updated_at)) })];
+  if (alert.late_posts) said.push(t("alerts.late", { posts: number(alert.late_posts) }));
   if (alert.evidence.organic !== null) said.push(t(alert.evidence.organic ? "alerts.organic" : "alerts.amplified"));
   if (alert.acknowledged) {
     said.push(t("alerts.acknowledged", { by: alert.acknowledged.by, time: clock(seconds(alert.acknowledged.at)) }));
