@@ -32,8 +32,15 @@ def test_the_demo_counts_every_post_once_and_raises_its_alert(
     release = "fused-joint" if shipped else str(make_release(tmp_path / "tiny"))
     stack = Stack(tmp_path)
     # Servers that are named are not touched: with these nothing would go.
-    elsewhere = {"KAFKA": "127.0.0.1:1", "REDIS": "redis://127.0.0.1:1/0"}
-    done = stack.weathervane("demo", "--once", "--json", timeout=450, RELEASE=release, **elsewhere)
+    done = stack.weathervane(
+        "demo",
+        "--once",
+        "--json",
+        timeout=450,
+        RELEASE=release,
+        KAFKA="127.0.0.1:1",
+        REDIS="redis://127.0.0.1:1/0",
+    )
     found = json.loads(done.stdout)
     assert found["produced"] == found["scored"] + found["dead_lettered"] + found["duplicates"]
     assert found["aggregated"] == found["scored"] > 3000

@@ -32,7 +32,7 @@ def systems(
 ) -> Iterator[tuple[Stack, Stack]]:
     one, other = (Stack(tmp_path_factory.mktemp(name)) for name in ("one", "other"))
     with ThreadPoolExecutor(2) as pool:
-        settings = {"RELEASE": str(release), "AUTHOR_SALT": SECRET}
+        settings = given({"RELEASE": str(release), "AUTHOR_SALT": SECRET})
         list(pool.map(lambda s: s.weathervane("up", timeout=300, **settings), (one, other)))
     yield one, other
     for stack in (one, other):
@@ -45,7 +45,7 @@ def one(systems: tuple[Stack, Stack]) -> Stack:
 
 
 def posts_of(stack: Stack, **settings: str) -> int:
-    done = stack.weathervane("totals", "--json", **settings)
+    done = stack.weathervane("totals", "--json", **given(settings))
     return int(json.loads(done.stdout).get("all", {"posts": 0})["posts"])
 
 
@@ -61,7 +61,12 @@ def pids(stack: Stack) -> dict[str, Any]:
     return {name: worker["pid"] for name, worker in stack.status()["workers"].items()}
 
 
-def addresses(stack: Stack) -> dict[str, str]:
+def given(settings: dict[str, str]) -> Any:
+    """Keyword arguments of `Stack.weathervane` that are settings."""
+    return settings
+
+
+def addresses(stack: Stack) -> Any:
     status = stack.status()
     return {"KAFKA": status["kafka"], "REDIS": status["redis"]}
 
@@ -82,7 +87,7 @@ def test_nothing_crosses(systems: tuple[Stack, Stack], tmp_path: Path) -> None:
     # A shell that names one, wherever it is.
     named = addresses(other)
     assert posts_of(third, **named) == theirs
-    third.weathervane("send", posts, "--platform", "weathervane", **named)
+    third.weathervane("send", posts, "--platform", "weathervane", **given(named))
     until(lambda: posts_of(other) == theirs + 3, "the named one counts them", 60)
     assert posts_of(one) == ours + 3
     done = one.weathervane("totals", "--json", **named)
@@ -117,8 +122,8 @@ def test_an_up_from_a_shell_without_settings_changes_nothing(one: Stack) -> None
 def test_a_wrong_setting_stops_nothing(one: Stack, setting: dict[str, str], problem: str) -> None:
     before = pids(one)
     there = addresses(one)["REDIS"].removeprefix("redis://")
-    given = {name: value.format(there) for name, value in setting.items()}
-    done = one.weathervane("up", check=False, **given)
+    wrong = {name: value.format(there) for name, value in setting.items()}
+    done = one.weathervane("up", check=False, **given(wrong))
     assert done.returncode == 1
     assert problem in done.stderr
     assert "Traceback" not in done.stderr
