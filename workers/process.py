@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -15,6 +17,7 @@ from typing import Any
 
 from prometheus_client import disable_created_metrics
 
+from pipeline.errors import WeathervaneError
 from pipeline.settings import Settings
 from pipeline.telemetry import Telemetry, serve
 
@@ -89,12 +92,31 @@ def watchdog(telemetry: Telemetry, seconds: float) -> Iterator[None]:
         thread.join()
 
 
+def check_port(host: str, port: int) -> None:
+    """Whether a server can listen there; port 0 always can.
+
+    Raises:
+        WeathervaneError: it cannot, in a sentence.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise WeathervaneError(
+                f"port {port} of {host} is taken by another program: end that, or name another "
+                "port with --port"
+            ) from error
+        raise WeathervaneError(f"cannot listen at {host}:{port}: {error.strerror}") from error
+
+
 @contextmanager
 def worker(
     stage: str, settings: Settings, port: int
 ) -> Iterator[tuple[Telemetry, threading.Event]]:
     """Set up one worker: logs, signals, and its endpoint on `port` (0 for a free one)."""
     log_to_stderr()
+    check_port(settings.metrics_host, port)
     # A second series a metric, with the time of its making, helps nobody here.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     telemetry = Telemetry(stage, stalled_seconds=settings.stalled_seconds)

@@ -14,6 +14,7 @@ from pipeline.settings import Settings
 from pipeline.store import Store
 from workers.api.alerts import AlertDesk
 from workers.api.app import create_app
+from workers.process import check_port
 
 SHUTDOWN_SECONDS = 5
 
@@ -22,8 +23,9 @@ def run(settings: Settings, port: int, name: str) -> None:
     """Serve the page on `settings.page_host` and `port` until SIGTERM or SIGINT.
 
     Raises:
-        ServerUnavailable: Kafka does not answer.
+        WeathervaneError: the port is taken, or Kafka does not answer.
     """
+    check_port(settings.page_host, port)
     store = Store.connect(settings.redis)
     names = {name.strip() for name in settings.page_names.split(",") if name.strip()}
     hosts = names | {settings.page_host}

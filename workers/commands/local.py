@@ -116,12 +116,11 @@ def down(
 
 
 def _wipe(local: Cluster, yes: bool) -> None:
-    if not local.home.is_dir():
-        with explained(HOME):
-            if HOME.exists():
-                raise NotADirectoryError
+    if not local.home.exists():
         print(f"there is nothing to wipe: there is no {local.home}")
         return
+    with explained(HOME):
+        HOME.mkdir(exist_ok=True)
     if Cluster(DEMO).is_running():
         raise WeathervaneError("a demo runs in this folder: end it with Ctrl-C in its terminal")
     if not yes:

@@ -141,7 +141,7 @@ class Cluster:
 
     def down(self) -> bool:
         """End all of it, workers first; False when nothing ran. Data, logs and ports are kept."""
-        if not self.home.is_dir():
+        if not self.home.exists():
             return False
         with self._exclusively():
             ran = self._supervisor.is_running()

@@ -50,8 +50,9 @@ def explained(home: Path) -> Iterator[None]:
 
 
 def _sentence(home: Path, error: OSError) -> str | None:
-    if error.errno in (errno.EEXIST, errno.ENOTDIR) and home.exists() and not home.is_dir():
-        return f"{home} is a file, and has to be a folder: move it away"
+    existing = next(path for path in (home, *home.parents) if path.exists())
+    if error.errno in (errno.EEXIST, errno.ENOTDIR) and not existing.is_dir():
+        return f"{existing} is a file, and has to be a folder: move it away"
     where = Path(error.filename) if isinstance(error.filename, str) else home
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return (
