@@ -90,7 +90,9 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
     return said
 
 
-@pytest.mark.parametrize("words", [("up",), ("demo",), ("totals",), ("down",), ("down", "--wipe")])
+@pytest.mark.parametrize(
+    "words", [("up",), ("demo",), ("totals",), ("status",), ("down",), ("down", "--wipe")]
+)
 def test_a_file_of_that_name_is_said(nowhere: Path, words: tuple[str, ...]) -> None:
     (nowhere / ".weathervane").touch()
     said = sentence(weathervane(nowhere, *words))

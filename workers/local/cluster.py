@@ -198,7 +198,8 @@ class Cluster:
 
     def was_started(self) -> bool:
         """Whether `up` was ever called for this folder."""
-        return states.load(self._state_file) is not None
+        with explained(self.home):
+            return states.load(self._state_file) is not None
 
     def is_a_demo(self) -> bool:
         """Whether what was started last ends with the command that started it."""
@@ -247,7 +248,8 @@ class Cluster:
 
     def is_running(self) -> bool:
         """Whether `up` was called and `down` was not."""
-        return self._supervisor.is_running()
+        with explained(self.home):
+            return self._supervisor.is_running()
 
     def _current(self) -> State:
         """The state of what runs, or else the one that `up` would start with."""
