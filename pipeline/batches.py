@@ -20,7 +20,7 @@ from kafka.record.default_records import DefaultRecord, DefaultRecordBatch
 from kafka.record.util import decode_varint
 from lz4.frame import LZ4FrameDecompressor
 
-LARGEST_BATCH_BYTES = 64 << 20
+LARGEST_BATCH_BYTES = 32 << 20
 """Decompressed. A broker limits a batch as it is sent, and 2 MB of zeros take 2 kB."""
 _CHUNK = 1 << 20
 _FAR = 1_000_000
@@ -279,11 +279,13 @@ def decompressed(kind: int, data: bytes) -> bytes | bytearray:
     """The content of a batch, by the number of its codec.
 
     Raises:
-        ValueError: it is larger than LARGEST_BATCH_BYTES, cut off, or of an unknown codec.
+        ValueError: it is larger than LARGEST_BATCH_BYTES, it is cut off, or of an unknown codec.
         Exception: what else a codec says of bytes that are not its own.
     """
     match kind:
         case DefaultRecordBatch.CODEC_GZIP:
+            # What the end says of the size spares the work, and is not relied on.
+            _refuse_large(int.from_bytes(data[-4:], "little"))
             return _in_frames(data, lambda: zlib.decompressobj(wbits=31))
         case DefaultRecordBatch.CODEC_SNAPPY:
             _refuse_large(_snappy_bytes(data))
@@ -312,6 +314,7 @@ def _in_frames(data: bytes, make: Callable[[], Any]) -> bytearray:
 
 
 def _zstd(data: bytes) -> bytearray:
+    _refuse_large(zstandard.frame_content_size(data))
     out = bytearray()
     with zstandard.ZstdDecompressor().stream_reader(
         BytesIO(data), read_across_frames=True
