@@ -111,6 +111,8 @@ class _Batch:
             yield self._unread(after, batch.last_offset, f"cannot be decompressed: {_said(error)}")
             return
         left = batch.records_count
+        # Nothing of it was compacted away, so that offsets follow each other.
+        dense = left == batch.last_offset_delta + 1
         while left > 0:
             begin = batch._pos
             try:
@@ -121,23 +123,24 @@ class _Batch:
                     reason = f"cannot be told apart: {_said(error)}"
                     yield self._unread(after, max(after, batch.last_offset), reason)
                     return
-                record = self._patiently(begin, end, after, error)
+                due = after if dense else _offset(batch, begin, after)
+                record = self._patiently(begin, end, due, error)
                 batch._pos = end
             left -= 1
             if after > batch.last_offset:
                 return
-            if not after <= record.offset <= batch.last_offset:
+            last = after if dense else batch.last_offset
+            if not after <= record.offset <= last:
                 record = self._unread(after, after, f"says that it is at {record.offset}")
             after = record.offset + 1
             yield record
 
-    def _patiently(self, begin: int, end: int, after: int, error: Exception) -> Any:
+    def _patiently(self, begin: int, end: int, due: int, error: Exception) -> Any:
         """The record between two places, or what stands for it."""
         try:
             return _record(self._batch, begin, end)
         except (ValueError, IndexError):
-            offset = _offset(self._batch, begin, after)
-            return self._unread(offset, offset, f"is no record: {_said(error)}")
+            return self._unread(due, due, f"is no record: {_said(error)}")
 
     def _legacy(self) -> Iterator[Any]:
         """A message set of Kafka before 0.11."""
