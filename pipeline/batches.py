@@ -20,7 +20,7 @@ from kafka.record.default_records import DefaultRecord, DefaultRecordBatch
 from kafka.record.util import decode_varint
 from lz4.frame import LZ4FrameDecompressor
 
-LARGEST_BATCH_BYTES = 64 << 20
+LARGEST_BATCH_BYTES = 32 << 20
 """Decompressed. A broker limits a batch as it is sent, and 2 MB of zeros take 2 kB."""
 _CHUNK = 1 << 20
 _FAR = 1_000_000
@@ -111,6 +111,8 @@ class _Batch:
             yield self._unread(after, batch.last_offset, f"cannot be decompressed: {_said(error)}")
             return
         left = batch.records_count
+        # Nothing of it was compacted away, so that offsets follow each other.
+        dense = left == batch.last_offset_delta + 1
         while left > 0:
             begin = batch._pos
             try:
@@ -121,23 +123,24 @@ class _Batch:
                     reason = f"cannot be told apart: {_said(error)}"
                     yield self._unread(after, max(after, batch.last_offset), reason)
                     return
-                record = self._patiently(begin, end, after, error)
+                due = after if dense else _offset(batch, begin, after)
+                record = self._patiently(begin, end, due, error)
                 batch._pos = end
             left -= 1
             if after > batch.last_offset:
                 return
-            if not after <= record.offset <= batch.last_offset:
+            last = after if dense else batch.last_offset
+            if not after <= record.offset <= last:
                 record = self._unread(after, after, f"says that it is at {record.offset}")
             after = record.offset + 1
             yield record
 
-    def _patiently(self, begin: int, end: int, after: int, error: Exception) -> Any:
+    def _patiently(self, begin: int, end: int, due: int, error: Exception) -> Any:
         """The record between two places, or what stands for it."""
         try:
             return _record(self._batch, begin, end)
         except (ValueError, IndexError):
-            offset = _offset(self._batch, begin, after)
-            return self._unread(offset, offset, f"is no record: {_said(error)}")
+            return self._unread(due, due, f"is no record: {_said(error)}")
 
     def _legacy(self) -> Iterator[Any]:
         """A message set of Kafka before 0.11."""
@@ -279,11 +282,13 @@ def decompressed(kind: int, data: bytes) -> bytes | bytearray:
     """The content of a batch, by the number of its codec.
 
     Raises:
-        ValueError: it is larger than LARGEST_BATCH_BYTES, cut off, or of an unknown codec.
+        ValueError: it is larger than LARGEST_BATCH_BYTES, it is cut off, or of an unknown codec.
         Exception: what else a codec says of bytes that are not its own.
     """
     match kind:
         case DefaultRecordBatch.CODEC_GZIP:
+            # What the end says of the size spares the work, and is not relied on.
+            _refuse_large(int.from_bytes(data[-4:], "little"))
             return _in_frames(data, lambda: zlib.decompressobj(wbits=31))
         case DefaultRecordBatch.CODEC_SNAPPY:
             _refuse_large(_snappy_bytes(data))
@@ -312,6 +317,7 @@ def _in_frames(data: bytes, make: Callable[[], Any]) -> bytearray:
 
 
 def _zstd(data: bytes) -> bytearray:
+    _refuse_large(zstandard.frame_content_size(data))
     out = bytearray()
     with zstandard.ZstdDecompressor().stream_reader(
         BytesIO(data), read_across_frames=True

@@ -114,7 +114,7 @@ def test_what_cannot_be_decompressed_is_stepped_over_as_a_batch(kind: int) -> No
 def test_a_batch_that_would_take_all_memory_is_not_unpacked(kind: int) -> None:
     found, [report] = read(batch([bytes(70 << 20)], kind))
     assert unread(found) == [(100, 100)]
-    assert "larger than 64 MiB" in report[2]
+    assert "larger than 32 MiB" in report[2]
 
 
 def test_an_unknown_codec_is_said() -> None:

@@ -157,8 +157,9 @@ def damage(admin: Any, place: TopicPartition, text: bytes) -> None:
     """Change a byte of a text where the broker keeps it."""
     found = [
         path
-        for folder in (Path(each["log_dir"]) for each in _folders(admin))
-        for path in (folder / f"{place.topic}-{place.partition}").glob("*.log")
+        for answer in admin.describe_log_dirs()
+        for folder in answer["log_dirs"]
+        for path in Path(folder["log_dir"]).glob(f"{place.topic}-{place.partition}/*.log")
         if text in path.read_bytes()
     ]
     assert found, "the text is nowhere"
@@ -166,13 +167,3 @@ def damage(admin: Any, place: TopicPartition, text: bytes) -> None:
     with found[0].open("r+b") as segment:
         segment.seek(at)
         segment.write(b"#")
-
-
-def _folders(admin: Any) -> list[dict[str, Any]]:
-    described = admin.describe_log_dirs()
-    answers = described if isinstance(described, list) else [described]
-    return [
-        folder if isinstance(folder, dict) else {"log_dir": folder.log_dir}
-        for answer in answers
-        for folder in (answer["results"] if isinstance(answer, dict) else answer.results)
-    ]
