@@ -85,7 +85,7 @@ def test_an_alert_says_what_and_why_and_opens_on_its_evidence(
     assert rows(wide) == [f"alert-{track}-{name}" for name in ("joy", "mild", "old")]
     assert text(wide, "#alerts-count") == "2 active"
     first = text(wide, f"#alert-{alert.id}")
-    assert "42% of posts at 14:05, expected 18% (12%–25%)" in first
+    assert "42% of posts at 14:04, expected 18% (12%–25%)" in first
     assert "Amplified" in first
     shows(
         wide,

@@ -66,8 +66,10 @@ def _outage(trial: Trial, monitoring: Monitoring, minutes: int) -> None:
     found = monitoring.alerts()
     assert "volume" in {alert.series for alert in found}, lines(found)
     trial.row.posts = len(posts)
+    trial.row.lost = max(0, len(posts) - _counted(monitoring))
+    trial.row.double = max(0, _counted(monitoring) - len(posts))
     trial.row.wrong = monitoring.counts()["all"].late
-    assert trial.row.wrong == 0
+    assert (trial.row.lost, trial.row.double, trial.row.wrong) == (0, 0, 0)
 
 
 def _posts(start: datetime) -> Iterator[Sent]:

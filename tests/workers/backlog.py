@@ -110,6 +110,11 @@ class System:
         self.shard, self.step = Shard(PARTITIONS, LATENESS_MS), Step()
         self.fired: dict[str, float] = {}
         self._looked_at: list[Arrived] = []
+        self._members: list[Member] = []
+        self.begin(members)
+
+    def begin(self, members: int) -> None:
+        """So many monitors take over: they know what is committed, and nothing else."""
         self._members = [
             self._member(frozenset(range(number, PARTITIONS, members))) for number in range(members)
         ]

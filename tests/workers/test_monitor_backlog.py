@@ -50,6 +50,16 @@ def test_a_backlog(key: Key, topics: int, members: int, infer: int) -> None:
     equal(system)
 
 
+def test_monitors_that_come_and_go_meanwhile() -> None:
+    raw = spread(planted(), crc32, at_once, 2)
+    system = System(raw, START + timedelta(hours=HOURS))
+    for members in (2, 4, 1, 3):
+        system.run(20)
+        system.begin(members)
+    system.run(300)
+    equal(system)
+
+
 def test_a_days_backlog_of_two_topics() -> None:
     raw = spread(planted(23 * 60, 20 * 60, rate=12), murmur2, at_once, 2)
     system = System(raw, START + timedelta(hours=23, minutes=1))

@@ -120,9 +120,8 @@ class Certainty:
 
     def _newest_at(self, moment: float) -> dict[int, int]:
         """The newest event times by partition that were known at a moment."""
-        found: dict[int, int] = {}
-        for at, newest in self._then:
-            if at > moment:
-                break
-            found = newest
-        return found
+        # It is asked for the first, or for one of the last.
+        if len(self._then) > 1 and self._then[1][0] > moment:
+            at, newest = self._then[0]
+            return newest if at <= moment else {}
+        return next((newest for at, newest in reversed(self._then) if at <= moment), {})
