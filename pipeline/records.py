@@ -16,6 +16,7 @@ _MAX_REASON_CHARACTERS = 1000
 _CUT = f"{ERROR_HEADERS}cut"
 _EXCERPT_BYTES = 4000
 """Left of a value that is cut: enough to see what it was."""
+_LONG_KEY_BYTES = 4000
 _SHORT_BYTES = 150
 """Left of a reason where there is room for little more."""
 _OVERHEAD = 400
@@ -73,9 +74,10 @@ def dead_letter(record: Record, error: Exception) -> Outgoing:
     }
     if unread is not None:
         about["last.offset"] = str(record.offset)
-    letter = Outgoing(
-        dead_letter_topic(record.topic), record.key, record.value, kept + _errors(about)
-    )
+    # kafka-python hashes keys in Python: half a second for one of 700 kB.
+    partition = 0 if len(record.key or b"") > _LONG_KEY_BYTES else None
+    topic = dead_letter_topic(record.topic)
+    letter = Outgoing(topic, record.key, record.value, kept + _errors(about), partition)
     return fitted(letter, LETTER_BYTES)
 
 

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from pipeline.clients import consumer
@@ -21,6 +22,7 @@ from pipeline.settings import Settings
 from pipeline.topics import POSTS
 from tests.waiting import until
 from tests.workers.hostile import Sent
+from workers.local.cluster import Cluster, Endpoints
 from workers.local.ports import accepts
 from workers.local.readiness import is_ready
 
@@ -164,3 +166,17 @@ def hold_once(topics: Topics, places: Mapping[Place, Sent]) -> None:
             wrong.append(f"{place}: {found}, {sent!r:.200}")
     assert not wrong, f"{len(wrong)} of {len(places)}:\n" + "\n".join(wrong[:20])
     assert sum(posts.values()) + sum(letters.values()) == len(places)
+
+
+@pytest.fixture(scope="session")
+def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
+    """Servers that no other test reads: foreign records stay in their topics."""
+    cluster = Cluster(tmp_path_factory.mktemp("own"))
+    cluster.up(
+        workers=lambda endpoints: [],
+        prepare=lambda endpoints: None,
+        environment=lambda endpoints: {},
+        attached=True,
+    )
+    yield cluster.endpoints()
+    cluster.down()

@@ -18,13 +18,14 @@ from pipeline.topics import POSTS, create_topics
 from tests.waiting import until
 from tests.workers.arrival import Topics, drained, error, hold_once, running
 from tests.workers.hostile import KINDS, RAW, Sent, post, senders
+from workers.local.cluster import Endpoints
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
-def settings(kafka: str, redis_url: str) -> Settings:
-    made = load_settings(kafka=kafka, redis=redis_url, name="arrival")
+def settings(own_servers: Endpoints) -> Settings:
+    made = load_settings(kafka=own_servers.kafka, redis=own_servers.redis, name="arrival")
     create_topics(made)
     return made
 

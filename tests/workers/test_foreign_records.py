@@ -21,6 +21,7 @@ from pipeline.topics import (
 from tests.waiting import until
 from tests.workers.arrival import Topics, running
 from tests.workers.hostile import KINDS, Senders, senders
+from workers.local.cluster import Endpoints
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 READERS = [
@@ -31,8 +32,8 @@ READERS = [
 
 
 @pytest.fixture
-def settings(kafka: str, redis_url: str) -> Settings:
-    made = load_settings(kafka=kafka, redis=redis_url, name="foreign")
+def settings(own_servers: Endpoints) -> Settings:
+    made = load_settings(kafka=own_servers.kafka, redis=own_servers.redis, name="foreign")
     create_topics(made)
     return made
 
