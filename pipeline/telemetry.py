@@ -55,6 +55,12 @@ class Telemetry:
         self._letters = Counter(
             "dead_letters", "Dead letters written, by kind of error", ["stage", "error"], **labels
         )
+        self._unread = Counter(
+            "unread_media",
+            "Attachments that posts are scored without",
+            ["stage", "kind", "reason"],
+            **labels,
+        )
         self._batch = Histogram(
             "batch_records", "Records in a batch", ["stage"], buckets=_RECORDS, **labels
         )
@@ -94,6 +100,10 @@ class Telemetry:
         """Count one dead letter."""
         self.count("dead_lettered")
         self._letters.labels(self.stage, type(error).__name__).inc()
+
+    def unread_media(self, kind: str, reason: str) -> None:
+        """Count one attachment that a post is scored without; both of fixed words."""
+        self._unread.labels(self.stage, kind, reason).inc()
 
     def shed(self, posts: int, weight: float) -> None:
         """Count posts that were shed, and note how many posts one stands for that was not."""
