@@ -71,7 +71,7 @@ class Ingest:
         """Clean the media of the posts while there is time; of how many, one at least."""
         deadline = time.monotonic() + MEDIA_SECONDS
         for index, draft in enumerate(drafts):
-            if draft.post is not None and draft.post.media:
+            if draft.post is not None and draft.post.media and not draft.post.deleted:
                 if index and time.monotonic() >= deadline:
                     return index
                 self._telemetry.progress()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import av
 import pillow_heif
@@ -44,7 +45,8 @@ def read_still(name: str, data: bytes, side: int) -> Image.Image:
     width, height = (max(1, round(n * side / longest)) for n in (frame.width, frame.height))
     clear = "a" in frame.format.name.removeprefix("gray")
     small = frame.reformat(width, height, "rgba" if clear else "rgb24", interpolation="AREA")
-    return over_white(small.to_image())
+    picture: Image.Image = small.to_image()  # type: ignore[no-untyped-call]
+    return over_white(picture)
 
 
 def read_heic(data: bytes, check: Callable[[tuple[int, int]], None]) -> Image.Image:
@@ -58,12 +60,12 @@ def read_heic(data: bytes, check: Callable[[tuple[int, int]], None]) -> Image.Im
     """
     try:
         heif = pillow_heif.open_heif(data)
-        picture = heif[heif.primary_index]
+        picture: Any = heif[heif.primary_index]
         try:
             check(picture.size)
         except Unusable:
-            sides = picture.info["thumbnails"]
-            if not sides or max(sides) < _THUMBNAIL_SIDE:
+            sides: list[int] = picture.info["thumbnails"]
+            if max(sides, default=0) < _THUMBNAIL_SIDE:
                 raise
             picture = picture.get_thumbnail(sides.index(max(sides)))
         return _of_heic(picture)
@@ -71,7 +73,7 @@ def read_heic(data: bytes, check: Callable[[tuple[int, int]], None]) -> Image.Im
         raise Unusable(f"the HEIC cannot be decoded: {str(error)[:200]}") from error
 
 
-def _of_heic(picture: pillow_heif.HeifImage) -> Image.Image:
+def _of_heic(picture: Any) -> Image.Image:
     pixels, stride, mode = memoryview(picture.data), picture.stride, picture.mode
     width, height = picture.size
 

@@ -172,7 +172,7 @@ def _part_of_media(item: object) -> tuple[Media, UnreadReason | None]:
     texts = {name: item.get(name) for name in ("mime", "url", "alt")}
     good = {name: text for name, text in texts.items() if isinstance(text, str)}
     kind, known = _kind(item.get("kind"), good.get("mime", ""))
-    attachment = Media(kind=kind, **good)
+    attachment = Media(kind, good.get("mime"), good.get("url"), alt=good.get("alt"))
     if not known:
         return attachment, "malformed"
     data = item.get("bytes")
