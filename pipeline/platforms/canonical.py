@@ -130,14 +130,8 @@ def _by_field(data: dict[str, Any]) -> Post:
                 continue
     fields["edited_at"] = _moment_of_edit(data.get("edited_at"), None)
     media, unread = _media(data.get("media"))
-    return IngestedPost(
-        id=data["id"],
-        created_at=moment,
-        text=text,
-        media=media,
-        unread_media=unread,
-        **fields,
-    )
+    post = Post(id=data["id"], created_at=moment, text=text, media=media, **fields)
+    return IngestedPost(**msgspec.structs.asdict(post), unread_media=unread) if unread else post
 
 
 def _moment_of_edit(value: object, created_at: datetime | None) -> datetime | None:
