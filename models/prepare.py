@@ -3,8 +3,8 @@
 Feeder processes run this; what they make travels to the device process.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,8 @@ class Prepared:
     mel: npt.NDArray[np.float16] | None = None
     evidence: npt.NDArray[np.float32] | None = None
     truncated: bool = False
+    damaged: Mapping[str, str] = field(default_factory=dict)
+    """Why parts of the item could not be read, by part: `image`, `audio`."""
 
     @property
     def blank(self) -> bool:
@@ -87,6 +89,13 @@ class Preparer:
         self._image_size = config.image.size if config.image else None
         self._hears = config.audio is not None
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """The modalities that the release reads, of `image` and `audio`."""
+        return frozenset(
+            name for name, has in (("image", self._image_size), ("audio", self._hears)) if has
+        )
+
     @classmethod
     def load(cls, release: Path) -> "Preparer":
         """Check and read the tokenizer, the n-grams and the sizes of a release folder.
@@ -106,7 +115,11 @@ class Preparer:
         return cls(read_tokenizer(folder), config, ngrams)
 
     def prepare(self, items: Sequence[Item]) -> list[Prepared | ItemError]:
-        """Prepare every item, in order. One that cannot be read is an ItemError in its place."""
+        """Prepare every item, in order.
+
+        A part that cannot be read costs the part; where nothing else is left, an ItemError stands
+        in the item's place.
+        """
         texts = [normalise(item.text) if item.text else "" for item in items]
         encodings = self._tokenizer.encode_batch(texts)
         said = self._ngrams.evidence(texts) if self._ngrams else [None] * len(texts)
@@ -136,20 +149,27 @@ class Preparer:
         has_text: bool,
     ) -> Prepared | ItemError:
         pixels, mel, cut = None, None, False
+        damaged: dict[str, str] = {}
         try:
             if item.image is not None and self._image_size is not None:
                 pixels = image.decode(item.image, self._image_size)
+        except image.UnreadableImageError as error:
+            damaged["image"] = str(error)
+        try:
             if item.audio is not None and self._hears:
                 samples, cut = audio.decode(item.audio)
                 mel = audio.log_mel(audio.trim_silence(samples))
-        except (image.UnreadableImageError, audio.UnreadableAudioError) as error:
-            return ItemError(str(error))
+        except audio.UnreadableAudioError as error:
+            damaged["audio"] = str(error)
+        if damaged and not has_text and pixels is None and mel is None:
+            return ItemError("; ".join(damaged.values()))
         return Prepared(
             tokens=np.asarray(encoding.ids, dtype=np.int32) if has_text else None,
             pixels=pixels,
             mel=mel,
             evidence=evidence if has_text else None,
             truncated=cut or bool(encoding.overflowing),
+            damaged=damaged,
         )
 
 

@@ -1,6 +1,5 @@
 """Scoring a file of rows: one row out for each row in, in the same order."""
 
-import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -155,24 +154,12 @@ class _Scorer:
     def _prepare(self, given: Sequence[Given]) -> list[Prepared | None]:
         """None for a row of which nothing is left."""
         prepared = self.preparer.prepare([one.item for one in given])
-        return [
-            self._by_parts(one) if isinstance(item, ItemError) else item
-            for one, item in zip(given, prepared, strict=True)
-        ]
-
-    def _by_parts(self, one: Given) -> Prepared | None:
-        """The row without those of its parts that cannot be read."""
-        for kind in list(one.media):
-            alone = dataclasses.replace(one, text=None, media={kind: one.media[kind]})
-            [found] = self.preparer.prepare([alone.item])
-            if isinstance(found, ItemError):
-                one.wrong[kind] = found.reason
-                del one.media[kind]
-        [left] = self.preparer.prepare([one.item])
-        if isinstance(left, ItemError):
-            one.wrong["text"] = left.reason
-            return None
-        return left
+        for one, item in zip(given, prepared, strict=True):
+            if isinstance(item, ItemError):
+                one.wrong |= dict.fromkeys(one.media, item.reason)
+            else:
+                one.wrong |= item.damaged
+        return [None if isinstance(item, ItemError) else item for item in prepared]
 
 
 def _given(row: Row) -> Given:

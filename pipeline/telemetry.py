@@ -55,6 +55,12 @@ class Telemetry:
         self._letters = Counter(
             "dead_letters", "Dead letters written, by kind of error", ["stage", "error"], **labels
         )
+        self._unread_media = Counter(
+            "unread_media",
+            "Attachments that posts are scored without",
+            ["stage", "kind", "reason"],
+            **labels,
+        )
         self._batch = Histogram(
             "batch_records", "Records in a batch", ["stage"], buckets=_RECORDS, **labels
         )
@@ -135,6 +141,10 @@ class Telemetry:
     def strangers(self, topics: int) -> None:
         """Note how many raw topics are left alone."""
         self._strangers.labels(self.stage).set(topics)
+
+    def unread_media(self, kind: str, reason: str) -> None:
+        """Count one attachment that a post is scored without; both of fixed words."""
+        self._unread_media.labels(self.stage, kind, reason).inc()
 
     def shed(self, posts: int, weight: float) -> None:
         """Count posts that were shed, and note how many posts one stands for that was not."""

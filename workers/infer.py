@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+
+import msgspec
 
 from models.errors import ItemError
 from models.prediction import Prediction, nothing_read
@@ -17,7 +19,8 @@ from pipeline.delivery import Delivery
 from pipeline.errors import UNDECODABLE, Unreadable, WeathervaneError
 from pipeline.event import Emotions, Opinion, Polarity, SentimentEvent
 from pipeline.headers import RECEIVED, cloud_event, header_int
-from pipeline.post import IngestedPost, encoder, posts_decoder
+from pipeline.media import UnreadReason
+from pipeline.post import IngestedPost, UnreadMedia, encoder, posts_decoder
 from pipeline.pseudonym import pseudonym
 from pipeline.records import Outgoing, Record, dead_letter
 from pipeline.settings import Settings
@@ -136,10 +139,21 @@ class Infer:
         results = self._preparer.prepare(items)
         for (place, post), result in zip(posts.items(), results, strict=True):
             if isinstance(result, ItemError):
-                answers[place] = self._letter(records[place], Unscorable(result.reason))
+                reason = f"{_place_of_media(post)}: {result.reason}; there is no text to score"
+                answers[place] = self._letter(records[place], Unscorable(reason))
             else:
-                ready.append((place, post, result))
+                ready.append((place, self._naming_unread(post, result), result))
         return ready
+
+    def _naming_unread(self, post: IngestedPost, prepared: Prepared) -> IngestedPost:
+        """The post with the attachments named that came this far and are not read."""
+        unread = unread_here(post, prepared.damaged, self._preparer.reads)
+        if not unread:
+            return post
+        for item in unread:
+            self._telemetry.unread_media(item.kind, item.reason)
+        every = sorted((*post.unread_media, *unread), key=lambda item: item.index)
+        return msgspec.structs.replace(post, unread_media=tuple(every))
 
     def _letter(self, record: Record, error: WeathervaneError) -> Outgoing:
         self._telemetry.dead_lettered(error)
@@ -183,6 +197,33 @@ class Infer:
 def item_of(post: IngestedPost) -> Item:
     """What the model is given of a post."""
     return Item(post.text, post.inline("image"), post.inline("audio"))
+
+
+def unread_here(
+    post: IngestedPost, damaged: Collection[str], reads: Collection[str]
+) -> list[UnreadMedia]:
+    """The inline attachments that the model is not given: it reads one picture and one sound."""
+    unread: list[UnreadMedia] = []
+    seen: set[str] = set()
+    for index, media in enumerate(post.media):
+        if not media.data:
+            continue
+        reason: UnreadReason | None = None
+        if media.kind not in reads:
+            reason = "not_read_by_model"
+        elif media.kind in seen:
+            reason = "over_limit"
+        elif media.kind in damaged:
+            reason = "damaged"
+        seen.add(media.kind)
+        if reason is not None:
+            unread.append(UnreadMedia(index, media.kind, reason))
+    return unread
+
+
+def _place_of_media(post: IngestedPost) -> str:
+    """Where in the post its first inline attachment stands."""
+    return f"media[{next((n for n, media in enumerate(post.media) if media.data), 0)}]"
 
 
 def to_event(

@@ -17,10 +17,10 @@ from pipeline.deletion import deletion
 from pipeline.delivery import Delivery, Prefix
 from pipeline.errors import Unreadable
 from pipeline.headers import cloud_event
-from pipeline.media import CleanMedia, MediaCleaner, MediaError, RawMedia
+from pipeline.media import LEFT_ALONE, CleanMedia, MediaCleaner, RawMedia, UnreadReason
 from pipeline.notice import Notice
 from pipeline.platforms import DECODERS
-from pipeline.post import IngestedPost, Media, Post, encoder
+from pipeline.post import IngestedPost, Media, Post, UnreadMedia, encoder
 from pipeline.records import Outgoing, Record, dead_letter
 from pipeline.settings import Settings
 from pipeline.telemetry import Telemetry
@@ -47,6 +47,7 @@ class _Draft:
     post: Post | None = None
     notice: Notice | None = None
     error: Unreadable | None = None
+    unread: tuple[UnreadMedia, ...] = ()
 
 
 class Ingest:
@@ -73,7 +74,7 @@ class Ingest:
         """Clean the media of the posts while there is time; of how many, one at least."""
         deadline = time.monotonic() + MEDIA_SECONDS
         for index, draft in enumerate(drafts):
-            if draft.post is not None and draft.post.media:
+            if draft.post is not None and draft.post.media and not draft.post.deleted:
                 if index and time.monotonic() >= deadline:
                     return index
                 self._telemetry.progress()
@@ -81,16 +82,28 @@ class Ingest:
         return len(drafts)
 
     def _clean(self, draft: _Draft, post: Post) -> None:
-        """Clean the inline media of one post, up to the first that cannot be read."""
+        """Clean the inline media of one post. What cannot be read of them is named."""
         cleaned: dict[int, CleanMedia] = {}
-        for index, media in enumerate(post.media[:MAX_CLEANED]):
-            if media.data is not None and media.kind != "video":
+        unread = {item.index: item for item in getattr(post, "unread_media", ())}
+        why: dict[int, str] = {}
+        for index, media in enumerate(post.media):
+            if index in unread:
+                continue
+            code = _left_alone(index, media)
+            if code is None and media.data is not None and media.kind != "video":
                 [result] = self._cleaner.clean([RawMedia(media.kind, media.data)])
-                if isinstance(result, MediaError):
-                    draft.error = Unreadable(f"media[{index}]: {result.reason}")
-                    return
-                cleaned[index] = result
+                if isinstance(result, CleanMedia):
+                    cleaned[index] = result
+                    continue
+                code, why[index] = result.code, result.reason
+            unread[index] = UnreadMedia(index, media.kind, code or "malformed")
+        draft.unread = tuple(unread[index] for index in sorted(unread))
         draft.post = msgspec.structs.replace(post, media=_replaced(post.media, cleaned))
+        nothing_left = not cleaned and not (post.text and post.text.strip())
+        if nothing_left and not any(item.reason in LEFT_ALONE for item in draft.unread):
+            first = draft.unread[0]
+            reason = why.get(first.index) or f"it cannot be read ({first.reason})"
+            draft.error = Unreadable(f"media[{first.index}]: {reason}; there is no text to score")
 
     def _answers(self, draft: _Draft) -> list[Outgoing]:
         if draft.notice is not None:
@@ -124,9 +137,15 @@ class Ingest:
             return deletion(post.id, datetime.now(UTC), source, record.headers)
         if draft.error is None and post is not None:
             tracks = self._tracks.current().match(post)
-            ingested = IngestedPost(**msgspec.structs.asdict(post), tracks=tracks)
+            fields = msgspec.structs.asdict(post) | {"unread_media": draft.unread}
+            ingested = IngestedPost(**fields | {"tracks": tracks})
             value = encoder.encode(ingested)
+            if len(value) > MAX_RECORD_BYTES - _HEADER_ROOM:
+                ingested = _fitting(ingested)
+                value = encoder.encode(ingested)
             if len(value) <= MAX_RECORD_BYTES - _HEADER_ROOM:
+                for item in ingested.unread_media:
+                    self._telemetry.unread_media(item.kind, item.reason)
                 self._telemetry.count("ok")
                 source = f"/weathervane/ingest/{post.platform}"
                 headers = cloud_event(
@@ -157,6 +176,31 @@ def _decoded(record: Record) -> _Draft:
         # Whatever it is, one record must not stop its partition for ever.
         log.exception("%s-%d@%d: decoding failed", record.topic, record.partition, record.offset)
         return _Draft(record, error=Unreadable(f"decoding failed: {type(error).__name__}"))
+
+
+def _left_alone(index: int, media: Media) -> UnreadReason | None:
+    """Why nothing is wrong with an attachment and yet it is not read."""
+    if media.kind == "video":
+        return "not_supported"
+    if media.data is None:
+        return "not_fetched" if media.url else "malformed"
+    return "over_limit" if index >= MAX_CLEANED else None
+
+
+def _fitting(post: IngestedPost) -> IngestedPost:
+    """The post with room for its headers: attachments go where there is none, the largest first."""
+    while True:
+        if len(encoder.encode(post)) <= MAX_RECORD_BYTES - _HEADER_ROOM:
+            return post
+        sizes = [len(media.data or b"") for media in post.media]
+        if not any(sizes):
+            return post
+        index = sizes.index(max(sizes))
+        media = list(post.media)
+        media[index] = msgspec.structs.replace(media[index], data=None)
+        dropped = UnreadMedia(index, media[index].kind, "too_large")
+        unread = sorted((*post.unread_media, dropped), key=lambda item: item.index)
+        post = msgspec.structs.replace(post, media=tuple(media), unread_media=tuple(unread))
 
 
 def _replaced(media: Sequence[Media], clean: dict[int, CleanMedia]) -> tuple[Media, ...]:

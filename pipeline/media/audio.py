@@ -1,4 +1,4 @@
-"""Sounds: WAV, FLAC, Ogg, MP3, MP4 and WebM in, at most 15 seconds of 16 kHz mono FLAC out."""
+"""Sounds of common formats in, at most 15 seconds of 16 kHz mono FLAC out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
+from pipeline.media.formats import sniff_sound, without_tag
 from pipeline.media.unusable import Unusable
+from pipeline.media.wav import with_true_length
 
 SAMPLE_RATE = 16_000
 MAX_SECONDS = 15
@@ -26,8 +28,10 @@ _CHANNELS = range(1, 9)
 _CUT_OFF_SECONDS = 0.5
 """By how much a sound may fall short of what its header promises (encoder delay, rounding)."""
 _OPTIONS = {
-    "codec_whitelist": "pcm_u8,pcm_s16le,pcm_s24le,pcm_s32le,pcm_f32le,pcm_f64le,pcm_alaw,"
-    "pcm_mulaw,flac,vorbis,libvorbis,opus,libopus,mp3float,mp3,aac,alac",
+    "codec_whitelist": "pcm_u8,pcm_s8,pcm_s16le,pcm_s24le,pcm_s32le,pcm_f32le,pcm_f64le,pcm_alaw,"
+    "pcm_mulaw,pcm_s16be,pcm_s24be,pcm_s32be,pcm_f32be,pcm_f64be,adpcm_ms,adpcm_ima_wav,"
+    "adpcm_ima_qt,gsm_ms,flac,vorbis,libvorbis,opus,libopus,mp3float,mp3,mp2float,mp2,aac,alac,"
+    "amrnb,amrwb",
     "protocol_whitelist": "",
     "enable_drefs": "0",
     # The headers say all that is needed; looking through 5 MB first took most of the time.
@@ -40,21 +44,37 @@ _DEMUXERS = {
     "MP3": "mp3",
     "MP4": "mp4",
     "WebM": "matroska",
+    "AAC": "aac",
+    "AMR": "amr",
+    "CAF": "caf",
+    "AIFF": "aiff",
 }
+_FLOATS = {
+    "pcm_f32le": "f",
+    "pcm_f64le": "d",
+    "pcm_f32be": "f",
+    "pcm_f64be": "d",
+}
+_MAX_BROKEN = 0.1
+_WITHOUT_LENGTH = {"MP3", "AAC", "AMR"}
+"""Frames one after the other: no header says how many, and the last may be cut."""
 
 
 def clean_audio(data: bytes) -> bytes:
     """FLAC, 16 kHz, mono, 16 bits, of the first 15 seconds. Decoding stops there.
 
+    Of a film, its sound.
+
     Raises:
         Unusable: another format, no sound in it, an absurd rate, cut off or broken.
         MemoryError: the decoder asked for more than the process may have.
     """
-    name = _sniff(data)
+    data = without_tag(data)
+    name = sniff_sound(data)
     if name == "Ogg":
         _check_last_page(data)
     if name == "WAV":
-        _check_data_chunk(data)
+        data = with_true_length(data)
     try:
         source, demuxer = io.BytesIO(data), _DEMUXERS[name]
         with av.open(source, mode="r", format=demuxer, options=_OPTIONS) as container:
@@ -67,27 +87,10 @@ def clean_audio(data: bytes) -> bytes:
     if len(pcm) < MIN_SAMPLES * _BYTES_PER_SAMPLE:
         raise Unusable(
             f"the {name} holds {len(pcm) // 32} ms of sound; at least "
-            f"{1000 * MIN_SAMPLES // SAMPLE_RATE} are needed"
+            f"{1000 * MIN_SAMPLES // SAMPLE_RATE} are needed",
+            "no_sound",
         )
     return _flac(pcm)
-
-
-def _sniff(data: bytes) -> str:
-    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
-        return "WAV"
-    if data.startswith(b"fLaC"):
-        return "FLAC"
-    if data.startswith(b"OggS"):
-        return "Ogg"
-    if data[4:8] == b"ftyp":
-        return "MP4"
-    if data.startswith(b"\x1a\x45\xdf\xa3"):
-        return "WebM"
-    # MPEG audio: eleven sync bits, and a layer that is not the reserved one (which is AAC's).
-    synchronised = len(data) > 1 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0 and data[1] & 0x06
-    if data.startswith(b"ID3") or synchronised:
-        return "MP3"
-    raise Unusable("the sound is neither WAV, FLAC, Ogg, MP3, MP4 nor WebM, whatever its name says")
 
 
 def _check_last_page(data: bytes) -> None:
@@ -98,24 +101,10 @@ def _check_last_page(data: bytes) -> None:
         raise Unusable(f"the Ogg is cut off after {len(data):,} bytes")
 
 
-def _check_data_chunk(data: bytes) -> None:
-    """A WAV says how long its samples are; FFmpeg takes what is there without a word."""
-    position = 12
-    while position + 8 <= len(data):
-        size = int.from_bytes(data[position + 4 : position + 8], "little")
-        there = len(data) - position - 8
-        if data[position : position + 4] == b"data" and size > there:
-            raise Unusable(
-                f"the WAV is cut off: its header promises {size:,} bytes of samples, "
-                f"{there:,} are there"
-            )
-        position += 8 + size + size % 2
-
-
 def _decode(name: str, container: InputContainer) -> bytes:
     """At most 15 seconds as s16 mono at 16 kHz."""
     if not container.streams.audio:
-        raise Unusable(f"the {name} has no sound in it")
+        raise Unusable(f"the {name} has no sound in it", "no_sound")
     stream = container.streams.audio[0]
     context = stream.codec_context
     if context.sample_rate not in _RATES or context.channels not in _CHANNELS:
@@ -126,7 +115,7 @@ def _decode(name: str, container: InputContainer) -> bytes:
     context.thread_count = 1
     pcm = bytearray()
     resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-    for frame in _frames(container, stream):
+    for frame in _frames(name, container, stream):
         for resampled in resampler.resample(frame):
             pcm += bytes(resampled.planes[0])[: resampled.samples * _BYTES_PER_SAMPLE]
         if len(pcm) >= _MAX_BYTES:
@@ -135,19 +124,39 @@ def _decode(name: str, container: InputContainer) -> bytes:
     return bytes(pcm)
 
 
-def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame | None]:
+def _frames(
+    name: str, container: InputContainer, stream: AudioStream
+) -> Iterator[AudioFrame | None]:
     """The decoded frames, then None, which flushes the resampler."""
-    floats = {"pcm_f32le": "f", "pcm_f64le": "d"}.get(stream.codec_context.name)
-    for frame in container.decode(stream):
+    floats = _FLOATS.get(stream.codec_context.name)
+    for frame in _decoded(name, container, stream):
         if floats and not math.isfinite(sum(array(floats, bytes(frame.planes[0])))):
-            raise Unusable("the WAV holds samples that are no finite numbers")
+            raise Unusable(f"the {name} holds samples that are no finite numbers")
         yield frame
     yield None
 
 
+def _decoded(name: str, container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
+    """Where no header says how many frames there are, a few may be broken: they are left out."""
+    if name not in _WITHOUT_LENGTH:
+        yield from container.decode(stream)
+        return
+    good = bad = 0
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError:
+            bad += 1
+            if bad > 1 + good * _MAX_BROKEN:
+                raise
+        else:
+            good += len(frames)
+            yield from frames
+
+
 def _check_complete(name: str, stream: AudioStream, seconds: float) -> None:
-    """Compare with the header. MP3 has none that can be relied on."""
-    if name == "MP3" or not stream.duration or not stream.time_base:
+    """Compare with the header, where there is one that can be relied on."""
+    if name in _WITHOUT_LENGTH or not stream.duration or not stream.time_base:
         return
     promised = float(stream.duration * stream.time_base)
     if seconds < min(promised, MAX_SECONDS) - _CUT_OFF_SECONDS:

@@ -12,11 +12,13 @@ import socket
 import wave
 
 import av
+import pillow_heif
 from PIL import Image
 
 from pipeline.media import limits, wire
 from pipeline.media.audio import clean_audio
 from pipeline.media.image import clean_image
+from pipeline.media.still import read_still
 from pipeline.media.unusable import Unusable
 from pipeline.media.wire import CleanMedia, MediaError, RawMedia
 
@@ -30,19 +32,25 @@ def answer(item: RawMedia) -> CleanMedia | MediaError:
             return CleanMedia("image/jpeg", clean_image(item.data))
         return CleanMedia("audio/flac", clean_audio(item.data))
     except Unusable as error:
-        return MediaError(str(error))
+        return MediaError(str(error), error.code)
     except MemoryError:
-        return MediaError("decoding it takes more memory than one picture or sound may have")
+        reason = "decoding it takes more memory than one picture or sound may have"
+        return MediaError(reason, "too_large")
     except Exception as error:  # noqa: BLE001 - codecs raise anything on hostile bytes
         return MediaError(f"it cannot be decoded: {type(error).__name__}: {str(error)[:200]}")
 
 
 def _warm_up() -> None:
     """Load what the codecs load on first use: behind the limits they can open no file."""
-    for name in ("JPEG", "PNG", "WEBP"):
+    for name in ("JPEG", "PNG", "WEBP", "GIF", "AVIF"):
         picture = io.BytesIO()
-        Image.new("RGB", (8, 8)).save(picture, name)
+        Image.new("RGB", (64, 64)).save(picture, name)
         clean_image(picture.getvalue())
+        if name in {"WEBP", "AVIF"}:
+            read_still({"WEBP": "WebP"}.get(name, name), picture.getvalue(), 32)
+    picture = io.BytesIO()
+    pillow_heif.from_pillow(Image.new("RGB", (64, 64))).save(picture, quality=50)
+    clean_image(picture.getvalue())
     sound = io.BytesIO()
     with wave.open(sound, "wb") as out:
         out.setnchannels(2)

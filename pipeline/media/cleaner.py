@@ -18,6 +18,7 @@ import msgspec
 
 from pipeline.errors import WeathervaneError
 from pipeline.media import wire
+from pipeline.media.reasons import UnreadReason
 from pipeline.media.wire import CleanMedia, MediaError, RawMedia
 
 SECONDS_PER_ITEM = 5.0
@@ -79,24 +80,27 @@ class MediaCleaner:
 
     def _clean(self, item: RawMedia) -> CleanMedia | MediaError:
         if not item.data:
-            return MediaError(f"the {_noun(item)} is empty")
+            return MediaError(f"the {_noun(item)} is empty", "empty")
         if len(item.data) > wire.MAX_INPUT_BYTES:
             return MediaError(
                 f"the {_noun(item)} has {len(item.data):,} bytes; "
-                f"at most {wire.MAX_INPUT_BYTES:,} are read"
+                f"at most {wire.MAX_INPUT_BYTES:,} are read",
+                "too_large",
             )
         child = self._ready_child()
+        code: UnreadReason = "damaged"
         try:
             return child.ask(item, self._seconds)
         except TimeoutError:
             reason = f"the {_noun(item)} takes more than {self._seconds:g} s to decode"
+            code = "too_long_to_decode"
         except (EOFError, ConnectionError):
             reason = f"decoding the {_noun(item)} ended the decoder"
         except (ValueError, msgspec.DecodeError):
             reason = f"decoding the {_noun(item)} gave no readable answer"
         log.warning("media child %d replaced: %s", child.pid, reason)
         self._end()
-        return MediaError(reason)
+        return MediaError(reason, code)
 
     def _ready_child(self) -> _Child:
         if self._child and (not self._child.alive() or self._child.served >= ITEMS_PER_CHILD):

@@ -1,11 +1,15 @@
-"""Pictures: JPEG, PNG and WebP in, a small JPEG without metadata out."""
+"""Pictures of common formats in, a small JPEG without metadata out."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from functools import partial
 
 from PIL import (
+    AvifImagePlugin,
     ExifTags,
+    GifImagePlugin,
     Image,
     ImageOps,
     JpegImagePlugin,
@@ -16,81 +20,128 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from pipeline.media import jpeg
+from pipeline.media.bands import MAX_SIDE, shrunk
+from pipeline.media.formats import sniff_picture
+from pipeline.media.png import pixels_only
+from pipeline.media.still import read_heic, read_still
 from pipeline.media.unusable import Unusable
 
 # Pillow loads plug-ins on demand, and the confined child can open no file.
-PLUGINS = (JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
+PLUGINS = (
+    AvifImagePlugin, GifImagePlugin, JpegImagePlugin, MpoImagePlugin, PngImagePlugin,
+    TiffImagePlugin, WebPImagePlugin,
+)  # fmt: skip
+# The child may have few bytes for the stacks of threads.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
-MAX_SIDE = 256
 JPEG_QUALITY = 85
-MAX_MEGAPIXELS = {"JPEG": 40.0, "progressive JPEG": 12.0, "PNG": 16.0, "WebP": 5.0}
-"""By what a decoder holds: a plain JPEG is scaled while it is read, a progressive one keeps the
-coefficients of all of it (6 bytes a pixel), PNG the pixels (4), WebP four copies of them (16)."""
-_FORMATS = {"JPEG": "JPEG", "progressive JPEG": "JPEG", "PNG": "PNG", "WebP": "WEBP"}
-_JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-_JPEG_SEQUENTIAL = {0xC0, 0xC1}
-_BAND_ROWS = 256
+MAX_MEGAPIXELS = {
+    "JPEG": 250.0, "PNG": 16.0, "WebP": 16.0, "GIF": 25.0, "AVIF": 16.0, "HEIC": 13.0,
+}  # fmt: skip
+"""By what a decoder holds of a pixel: a plain JPEG is scaled while it is read; PNG 4 bytes; WebP
+up to 4 and AVIF 3, each read by FFmpeg where it is large; GIF 1; HEIC 6."""
+MAX_COEFFICIENT_BYTES = 80_000_000
+"""What a JPEG that comes in several passes (progressive) holds of all its pixels at once: 13
+megapixels of full colour, 26 with the colour at a quarter, as phones and services write it."""
+_SMALL_MEGAPIXELS = 4.0
+"""Up to here Pillow reads WebP and AVIF, with their transparency: it holds 16 bytes a pixel."""
+_FORMATS = {"JPEG": "JPEG", "PNG": "PNG", "WebP": "WEBP", "GIF": "GIF", "AVIF": "AVIF"}
 _ORIENTATIONS = range(2, 9)
 
 
 def clean_image(data: bytes) -> bytes:
     """A JPEG of at most 256 pixels a side: upright, over white, RGB, without metadata.
 
+    Of a picture that moves, the first frame.
+
     Raises:
         Unusable: another format, too many pixels, cut off or broken.
         MemoryError: the decoder asked for more than the process may have.
     """
-    name = _sniff(data)
-    if name == "JPEG" and _in_several_passes(data):
-        name = "progressive JPEG"
-    if name == "WebP":
-        # Pillow's decoder takes the memory for the whole canvas as it opens the file.
-        _check_size(name, _webp_size(data))
-    try:
-        with Image.open(io.BytesIO(data), formats=[_FORMATS[name]]) as picture:
-            _check_size(name, picture.size)
-            picture.draft("RGB", (2 * MAX_SIDE, 2 * MAX_SIDE))
-            picture.load()
-            small = _shrunk(picture)
-            small = _upright(small, picture)
-    except UnidentifiedImageError as error:
-        raise Unusable(f"the {name} has no readable header") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise Unusable(_reason(name, data, error)) from error
+    name = sniff_picture(data)
+    small = _READERS[name](data)
     small.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
     out = io.BytesIO()
     small.save(out, "JPEG", quality=JPEG_QUALITY)
     return out.getvalue()
 
 
-def _sniff(data: bytes) -> str:
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WebP"
-    raise Unusable("the picture is neither JPEG, PNG nor WebP, whatever its name says")
+def _read(name: str, data: bytes) -> Image.Image:
+    """Pillow's reading, some hundred pixels a side."""
+    try:
+        with Image.open(io.BytesIO(data), formats=[_FORMATS[name]]) as picture:
+            _check_size(name, picture.size)
+            picture.draft("RGB", (2 * MAX_SIDE, 2 * MAX_SIDE))
+            picture.load()
+            width = picture.width
+            small = shrunk(picture.size, lambda top, bottom: picture.crop((0, top, width, bottom)))
+            return _upright(small, picture)
+    except UnidentifiedImageError as error:
+        raise Unusable(f"the {name} has no readable header") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise Unusable(_reason(name, data, error)) from error
 
 
-def _in_several_passes(data: bytes) -> bool:
-    """Whether a JPEG is progressive, or has a scan for each colour (ITU-T T.81, annex B)."""
-    position, components = 2, 0
-    while position + 10 <= len(data):
-        marker = data[position + 1]
-        if data[position] != 0xFF or marker == 0xFF:
-            position += 1
-        elif marker == 0xDA:
-            return data[position + 4] < components
-        elif marker == 0x01 or 0xD0 <= marker <= 0xD7:
-            position += 2
-        else:
-            if marker in _JPEG_FRAMES:
-                components = data[position + 9]
-                if marker not in _JPEG_SEQUENTIAL:
-                    return True
-            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    return False
+def _read_jpeg(data: bytes) -> Image.Image:
+    frame = jpeg.frame_of(data)
+    if frame.in_several_passes and frame.coefficient_bytes > MAX_COEFFICIENT_BYTES:
+        raise Unusable(
+            f"the progressive JPEG takes {frame.coefficient_bytes / 1e6:,.0f} MB to decode; "
+            f"at most {MAX_COEFFICIENT_BYTES / 1e6:.0f} are had",
+            "too_large",
+        )
+    try:
+        return _read("JPEG", data)
+    except Unusable as error:
+        if "cut off" not in str(error):
+            raise
+        return jpeg.read_without_end(data, lambda whole: _read("JPEG", whole), error)
+
+
+def _read_png(data: bytes) -> Image.Image:
+    try:
+        return _read("PNG", data)
+    except Unusable as error:
+        if error.code == "too_large":
+            raise
+    return _read("PNG", pixels_only(data))
+
+
+def _read_webp(data: bytes) -> Image.Image:
+    # Pillow's decoder takes the memory for the whole canvas as it opens the file.
+    width, height = _webp_size(data)
+    _check_size("WebP", (width, height))
+    small = width * height <= _SMALL_MEGAPIXELS * 1e6
+    return _read("WebP", data) if small else read_still("WebP", data, 2 * MAX_SIDE)
+
+
+def _read_avif(data: bytes) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(data), formats=["AVIF"]) as picture:
+            width, height = picture.size
+    except (OSError, SyntaxError, ValueError) as error:
+        raise Unusable("the AVIF has no readable header") from error
+    _check_size("AVIF", (width, height))
+    if width * height <= _SMALL_MEGAPIXELS * 1e6:
+        return _read("AVIF", data)
+    small = read_still("AVIF", data, 2 * MAX_SIDE)
+    with Image.open(io.BytesIO(data), formats=["AVIF"]) as picture:
+        return _upright(small, picture)
+
+
+def _read_heic(data: bytes) -> Image.Image:
+    return read_heic(data, partial(_check_size, "HEIC"))
+
+
+_READERS: dict[str, Callable[[bytes], Image.Image]] = {
+    "JPEG": _read_jpeg,
+    "PNG": _read_png,
+    "WebP": _read_webp,
+    "GIF": lambda data: _read("GIF", data),
+    "AVIF": _read_avif,
+    "HEIC": _read_heic,
+}
 
 
 def _check_size(kind: str, size: tuple[int, int]) -> None:
@@ -99,7 +150,8 @@ def _check_size(kind: str, size: tuple[int, int]) -> None:
     if width * height > limit * 1e6:
         raise Unusable(
             f"the picture claims {width}×{height} pixels; "
-            f"at most {limit:g} megapixels of a {kind} are read"
+            f"at most {limit:g} megapixels of a {kind} are read",
+            "too_large",
         )
 
 
@@ -117,28 +169,6 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     return sides[0] & 0x3FFF, sides[1] & 0x3FFF
 
 
-def _shrunk(picture: Image.Image) -> Image.Image:
-    """RGB over white, both sides divided by a whole number, in bands so that no copy is large."""
-    width, height = picture.size
-    factor = max(1, max(width, height) // (2 * MAX_SIDE))
-    rows = max(factor, _BAND_ROWS // factor * factor)
-    small = Image.new("RGB", (-(-width // factor), -(-height // factor)), "white")
-    for top in range(0, height, rows):
-        band = _over_white(picture.crop((0, top, width, min(top + rows, height))))
-        small.paste(band.reduce(factor), (0, top // factor))
-    return small
-
-
-def _over_white(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):
-        # Sixteen bits a pixel; converting alone would clip instead of scale.
-        picture = picture.point(lambda level: level / 257).convert("L")
-    if "A" not in picture.mode and "transparency" not in picture.info:
-        return picture.convert("RGB")
-    picture = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-
-
 def _upright(small: Image.Image, original: Image.Image) -> Image.Image:
     try:
         orientation = original.getexif().get(ExifTags.Base.Orientation)
@@ -151,6 +181,6 @@ def _upright(small: Image.Image, original: Image.Image) -> Image.Image:
 
 
 def _reason(name: str, data: bytes, error: Exception) -> str:
-    if "truncated" in str(error).lower():
+    if "truncated" in str(error).lower() or isinstance(error, EOFError):
         return f"the {name} is cut off after {len(data):,} bytes"
     return f"the {name} cannot be decoded: {str(error)[:200]}"

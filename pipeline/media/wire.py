@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from pipeline.media.reasons import UnreadReason
+
 MAX_INPUT_BYTES = 10_000_000
 """Largest picture or sound that is read."""
 MAX_ANSWER_BYTES = 2_000_000
@@ -32,9 +34,12 @@ class CleanMedia(msgspec.Struct, frozen=True, tag="clean"):
 
 
 class MediaError(msgspec.Struct, frozen=True, tag="error"):
-    """Why a picture or a sound cannot be used: one plain clause, a value and not an exception."""
+    """Why a picture or a sound cannot be used: a value and not an exception."""
 
     reason: str
+    """One plain clause."""
+    code: UnreadReason = "damaged"
+    """The fixed word for it."""
 
 
 Answer = CleanMedia | MediaError

@@ -5,15 +5,24 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast, get_args
 
 import msgspec
 
 from pipeline.errors import UNDECODABLE, Unreadable
+from pipeline.media.reasons import UnreadReason
 from pipeline.notice import Action, Notice, Subject
 from pipeline.platforms.mending import mended
 from pipeline.platforms.reading import identity, number, text
-from pipeline.post import Author, Media, Post, Revision
+from pipeline.post import (
+    Author,
+    IngestedPost,
+    Media,
+    MediaKind,
+    Post,
+    Revision,
+    UnreadMedia,
+)
 from pipeline.times import parse_time
 
 MAX_ID_CHARACTERS = 512
@@ -95,7 +104,8 @@ def checked(post: Post) -> Post:
         Unreadable: an empty or over-long id, an unusable time, or nothing to score.
     """
     _checked_id(post.id)
-    if not (post.text and post.text.strip()) and not post.media and not post.deleted:
+    # A post whose text is there and empty was published: it is counted as one that nobody can read.
+    if post.text is None and not post.media and not post.deleted:
         raise Unreadable("neither text nor media: there is nothing to score")
     if post.deleted:
         return post
@@ -158,8 +168,9 @@ def _by_field(data: dict[str, Any]) -> Post:
                 continue
     fields["author"] = _author(data.get("author"))
     fields["edited_at"] = _moment_of_edit(data.get("edited_at"), None)
-    media = _media(data.get("media"))
-    return Post(id=data["id"], created_at=moment, text=words, media=media, **fields)
+    media, unread = _media(data.get("media"))
+    post = Post(id=data["id"], created_at=moment, text=words, media=media, **fields)
+    return IngestedPost(**msgspec.structs.asdict(post), unread_media=unread) if unread else post
 
 
 def _author(value: object) -> Author | None:
@@ -179,15 +190,46 @@ def _moment_of_edit(value: object, created_at: datetime | None) -> datetime | No
     return None
 
 
-def _media(value: object) -> tuple[Media, ...]:
+def _media(value: object) -> tuple[tuple[Media, ...], tuple[UnreadMedia, ...]]:
+    """The attachments, each in its place, and those of them that nothing can be made of."""
     if value is None:
-        return ()
-    if not isinstance(value, list):
-        raise Unreadable(f"media is a {type(value).__name__}; expected a list")
-    media = []
-    for index, item in enumerate(value):
+        return (), ()
+    media: list[Media] = []
+    unread: list[UnreadMedia] = []
+    for index, item in enumerate(value if isinstance(value, list) else [value]):
         try:
             media.append(msgspec.convert(item, Media))
-        except msgspec.ValidationError as error:
-            raise Unreadable(f"media[{index}] cannot be read: {error}") from error
-    return tuple(media)
+        except msgspec.ValidationError:
+            attachment, reason = _part_of_media(item)
+            media.append(attachment)
+            if reason is not None:
+                unread.append(UnreadMedia(index, attachment.kind, reason))
+    return tuple(media), tuple(unread)
+
+
+def _part_of_media(item: object) -> tuple[Media, UnreadReason | None]:
+    """What is good of an attachment that is not as it should be, and why it is not read."""
+    if not isinstance(item, dict):
+        return Media(kind="image"), "malformed"
+    texts = {name: item.get(name) for name in ("mime", "url", "alt")}
+    good = {name: text for name, text in texts.items() if isinstance(text, str)}
+    kind, known = _kind(item.get("kind"), good.get("mime", ""))
+    attachment = Media(kind, good.get("mime"), good.get("url"), alt=good.get("alt"))
+    if not known:
+        return attachment, "malformed"
+    data = item.get("bytes")
+    if data is None:
+        return attachment, None if "url" in good else "malformed"
+    try:
+        return msgspec.structs.replace(attachment, data=msgspec.convert(data, bytes)), None
+    except msgspec.ValidationError:
+        return attachment, "bad_encoding"
+
+
+def _kind(kind: object, mime: str) -> tuple[MediaKind, bool]:
+    """As given, or else as the MIME type says, or else a picture; and whether it was given."""
+    for name in get_args(MediaKind):
+        if kind == name:
+            return cast(MediaKind, name), True
+    family = mime.partition("/")[0]
+    return (cast(MediaKind, family) if family in get_args(MediaKind) else "image"), False

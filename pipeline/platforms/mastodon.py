@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.errors import Unreadable
 from pipeline.platforms.canonical import checked, deleted, load_object
-from pipeline.platforms.reading import identity, member, members, number, plain, text
+from pipeline.platforms.reading import empty_text, identity, member, members, number, plain, text
 from pipeline.post import Author, Media, MediaKind, Post
 from pipeline.times import parse_time
 
@@ -91,7 +91,7 @@ def _status(data: dict[str, Any]) -> Post | None:
 def _text(status: dict[str, Any]) -> str | None:
     """The content warning, which is read first, and the content."""
     parts = (text(status, "spoiler_text"), plain(text(status, "content") or ""))
-    return "\n".join(part for part in parts if part) or None
+    return "\n".join(part for part in parts if part) or empty_text(status, "content")
 
 
 def _media(status: dict[str, Any]) -> list[Media]:

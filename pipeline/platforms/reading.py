@@ -19,6 +19,13 @@ def text(data: dict[str, Any], *names: str) -> str | None:
     return next((value for value in found if isinstance(value, str) and value.strip()), None)
 
 
+def empty_text(data: dict[str, Any], *names: str) -> str | None:
+    """An empty text where one of these fields is a text: the post has words, if only no visible
+    ones. None where there is none of them.
+    """
+    return "" if any(isinstance(data.get(name), str) for name in names) else None
+
+
 def number(data: dict[str, Any], name: str) -> int | None:
     """A field that is a number; None else."""
     value = data.get(name)

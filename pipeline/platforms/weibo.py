@@ -8,6 +8,7 @@ from pipeline.errors import Unreadable
 from pipeline.notice import Notice, Subject
 from pipeline.platforms.canonical import checked, deleted, load_object, noticed
 from pipeline.platforms.reading import (
+    empty_text,
     identity,
     member,
     members,
@@ -57,7 +58,7 @@ def decode(value: bytes) -> Post | Notice | None:
             platform="weibo",
             author=_author(member(data, "user")),
             created_at=old_time(data["created_at"], "created_at"),
-            text=_words(shown) or None,
+            text=_words(shown) or empty_text(shown, "raw_text", "text"),
             media=tuple(_media(shown)),
             repost_of=original,
             repost_author=_id(identity(member(repeated, "user"), "idstr", "id")) if bare else None,

@@ -15,7 +15,16 @@ from typing import Any
 from pipeline.errors import Unreadable
 from pipeline.notice import Notice
 from pipeline.platforms.canonical import checked, load_object
-from pipeline.platforms.reading import identity, member, members, number, old_time, one, text
+from pipeline.platforms.reading import (
+    empty_text,
+    identity,
+    member,
+    members,
+    number,
+    old_time,
+    one,
+    text,
+)
 from pipeline.platforms.x_compliance import compliance, edits_of, is_compliance
 from pipeline.post import Author, Media, MediaKind, Post
 
@@ -130,7 +139,7 @@ def _text(tweet: dict[str, Any]) -> str | None:
         or text(member(tweet, "extended_tweet"), "full_text")
         or text(tweet, "full_text", "text")
     )
-    return None if longest is None else unescape(longest)
+    return empty_text(tweet, "full_text", "text") if longest is None else unescape(longest)
 
 
 def _language(code: str | None) -> str | None:

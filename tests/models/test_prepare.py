@@ -11,7 +11,7 @@ from tests.models.samples import flac, png
 
 
 def test_one_bad_item_does_not_touch_its_neighbours(preparer: Preparer) -> None:
-    items = [Item("fine"), Item("x", image=b"junk"), Item(audio=b"junk"), Item(image=png())]
+    items = [Item("fine"), Item(image=b"junk"), Item(audio=b"junk"), Item(image=png())]
     good, image, audio, picture = preparer.prepare(items)
     assert isinstance(good, Prepared)
     assert isinstance(picture, Prepared)
@@ -19,6 +19,19 @@ def test_one_bad_item_does_not_touch_its_neighbours(preparer: Preparer) -> None:
     assert image.reason.startswith("the picture cannot be decoded")
     assert isinstance(audio, ItemError)
     assert audio.reason.startswith("the sound cannot be decoded")
+
+
+def test_a_damaged_part_costs_the_part(preparer: Preparer) -> None:
+    items = [Item("words", image=b"junk"), Item("words", audio=b"junk"), Item(None, png(), b"junk")]
+    picture, sound, both = preparer.prepare(items)
+    assert isinstance(picture, Prepared)
+    assert isinstance(sound, Prepared)
+    assert isinstance(both, Prepared)
+    parts = [list(item.damaged) for item in (picture, sound, both)]
+    assert parts == [["image"], ["audio"], ["audio"]]
+    assert picture.tokens is not None
+    assert picture.pixels is None
+    assert both.pixels is not None
 
 
 def test_arrays_are_small_and_travel(preparer: Preparer) -> None:

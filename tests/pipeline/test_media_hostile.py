@@ -106,24 +106,29 @@ HALF = len(jpeg()) // 2
 IMAGES = {
     "JPEG cut in half": (jpeg()[:HALF], f"the JPEG is cut off after {HALF:,} bytes"),
     "JPEG of three bytes": (b"\xff\xd8\xff", "no readable header"),
-    "JPEG header of 65500×65500": (jpeg_claiming(65_500, 65_500), "65500×65500 pixels; at most 40"),
+    "JPEG header of 65500×65500": (
+        jpeg_claiming(65_500, 65_500),
+        "65500×65500 pixels; at most 250",
+    ),
     "progressive JPEG header of 16000×16000": (
         jpeg_claiming(16_000, 16_000, progressive=True),
-        "at most 12 megapixels of a progressive JPEG",
+        "the progressive JPEG takes 768 MB to decode",
     ),
     "PNG bomb of 40000×40000": (png(40_000, 40_000, zeros(40_000 * 5001)), "40000×40000 pixels"),
     "PNG header of 65535×65535": (png(65_535, 65_535, b""), "65535×65535 pixels; at most 16"),
     "PNG that ends early": (png(4000, 4000, zeros(4000 * 501)[:900]), "the PNG"),
-    "PNG with 50 MB of text": (
-        png(8, 8, zeros(16), chunk(b"zTXt", b"note\0\0" + zeros(50_000_000))),
-        "too large",
-    ),
     "WebP header of 16384×16384": (webp_claiming(16_384), "16384×16384 pixels; at most"),
     "WebP of a few bytes": (webp_claiming(9)[:18], "no readable header"),
-    "SVG": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "neither JPEG, PNG nor WebP"),
-    "PSD": (b"8BPS\0\1" + bytes(300), "neither JPEG, PNG nor WebP"),
-    "FITS": (b"SIMPLE  =                    T".ljust(2880), "neither JPEG, PNG nor WebP"),
-    "GIF": (b"GIF89a\xff\xff\xff\xff\0\0\0;", "neither JPEG, PNG nor WebP"),
+    "SVG": (
+        b'<svg xmlns="http://www.w3.org/2000/svg"/>',
+        "neither JPEG, PNG, WebP, GIF, AVIF nor HEIC",
+    ),
+    "PSD": (b"8BPS\0\1" + bytes(300), "neither JPEG, PNG, WebP, GIF, AVIF nor HEIC"),
+    "FITS": (
+        b"SIMPLE  =                    T".ljust(2880),
+        "neither JPEG, PNG, WebP, GIF, AVIF nor HEIC",
+    ),
+    "GIF": (b"GIF89a\xff\xff\xff\xff\0\0\0;", "the GIF"),
     "nothing": (b"", "the picture is empty"),
     "too many bytes": (jpeg() + bytes(10_000_000), "bytes; at most 10,000,000 are read"),
 }
@@ -144,7 +149,7 @@ SOUNDS = {
     "FLAC cut in half": (encoded("flac", "flac")[:100_000], "the FLAC"),
     "Ogg cut in half": (encoded("ogg", "libopus")[:9_000], "the Ogg is cut off after 9,000 bytes"),
     "MP4 cut in half": (encoded("mp4", "aac")[:9_000], "the MP4 cannot be decoded"),
-    "a picture": (jpeg(), "neither WAV, FLAC, Ogg"),
+    "a picture": (jpeg(), "the sound is a picture (JPEG)"),
     "a playlist": (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", "neither WAV, FLAC, Ogg"),
     "nothing": (b"", "the sound is empty"),
     "too many bytes": (wav(1) + bytes(10_000_000), "bytes; at most 10,000,000 are read"),
@@ -194,9 +199,15 @@ def test_hostile_sound_is_refused(cleaner: MediaCleaner, name: str) -> None:
     ("name", "size", "mode", "options"),
     [
         ("JPEG", (8000, 5000), "RGB", {"subsampling": 0}),
-        ("JPEG", (4000, 3000), "RGB", {"subsampling": 0, "progressive": True}),
+        ("JPEG", (4200, 3000), "RGB", {"subsampling": 0, "progressive": True}),
+        ("JPEG", (6000, 4200), "RGB", {"subsampling": 2, "progressive": True}),
         ("PNG", (4000, 4000), "RGBA", {}),
-        ("WEBP", (2500, 2000), "RGBA", {"lossless": True, "quality": 0}),
+        ("WEBP", (2000, 2000), "RGBA", {"lossless": True, "quality": 0}),
+        ("WEBP", (4200, 3000), "RGB", {"quality": 80, "method": 0}),
+        ("WEBP", (4200, 3800), "RGBA", {"lossless": True, "quality": 0, "method": 0}),
+        ("GIF", (5000, 5000), "P", {}),
+        ("AVIF", (2000, 2000), "RGBA", {"speed": 10}),
+        ("AVIF", (4200, 3800), "RGB", {"speed": 10}),
     ],
 )
 def test_largest_pictures_fit_in_memory(
@@ -229,6 +240,8 @@ def test_collected_files_never_end_the_child(cleaner: MediaCleaner, kind: Kind) 
         [answer] = cleaner.clean([RawMedia(kind, path.read_bytes())])
         assert time.monotonic() - start < SECONDS, path
         assert cleaner.pid == child, (path, answer)
-        if path.parent.name in {"bombs", "truncated", "disguised", "own_wav"}:
+        # A text in a PNG is not looked at, whatever its size.
+        harmless = path.name == "png_ztxt_50MB.png"
+        if not harmless and path.parent.name in {"bombs", "truncated", "disguised", "own_wav"}:
             assert isinstance(answer, MediaError), path
     assert resident_peak(cleaner) - before < MAX_GROWTH_BYTES

@@ -203,6 +203,25 @@ def test_a_repost_without_words_shows_what_it_repeats() -> None:
     assert (own.text, own.repost_of, len(own.media)) == ("今天真好[笑cry]", "weibo:4", 0)
 
 
+@pytest.mark.parametrize(
+    ("platform", "data"),
+    [
+        ("mastodon", STATUS | {"content": "<p></p>", "poll": {"options": [{"title": "yes"}]}}),
+        ("mastodon", STATUS | {"content": ""}),
+        ("x", TWEET | {"text": " "}),
+        ("weibo", WEIBO | {"text": ""}),
+        ("weibo", WEIBO | {"text": "\u200b"}),
+    ],
+)
+def test_a_post_that_was_published_without_words_is_a_post(
+    platform: str, data: dict[str, Any]
+) -> None:
+    post = read(platform, data)
+    assert not (post.text or "").strip()
+    assert post.text is not None
+    assert post.media == ()
+
+
 def test_a_weibo_that_is_gone_or_not_public_is_no_post() -> None:
     gone = read("weibo", {"idstr": "4", "deleted": "1", "text": "抱歉"})
     assert (gone.id, gone.deleted) == ("weibo:4", True)
@@ -215,7 +234,7 @@ def test_a_weibo_that_is_gone_or_not_public_is_no_post() -> None:
         ("mastodon", {"content": "x"}, "no id: not a Mastodon status"),
         ("mastodon", {"id": "1", "content": "x"}, "no created_at"),
         ("mastodon", STATUS | {"created_at": "soon"}, "created_at is not a time"),
-        ("mastodon", STATUS | {"content": "<p></p>"}, "neither text nor media"),
+        ("mastodon", STATUS | {"content": None}, "neither text nor media"),
         ("mastodon", {"event": "update", "payload": "{"}, "not JSON"),
         ("mastodon", {"event": "update", "payload": 7}, "the payload of update is a int"),
         ("mastodon", {"event": "delete"}, "no payload"),
@@ -224,11 +243,11 @@ def test_a_weibo_that_is_gone_or_not_public_is_no_post() -> None:
         ("x", {"text": "x"}, "no id: not a tweet"),
         ("x", {"id": "abc", "text": "x"}, "no created_at, and no time in the id"),
         ("x", TWEET | {"created_at": "Wed Apr 99"}, "created_at is not a time"),
-        ("x", TWEET | {"text": " "}, "neither text nor media"),
+        ("x", TWEET | {"text": None}, "neither text nor media"),
         ("weibo", {"statuses": [WEIBO]}, "statuses is a list: a page of statuses"),
         ("weibo", {"text": "x"}, "no id: not a Weibo status"),
         ("weibo", WEIBO | {"created_at": None}, "no created_at"),
-        ("weibo", WEIBO | {"text": ""}, "neither text nor media"),
+        ("weibo", WEIBO | {"text": None}, "neither text nor media"),
     ],
 )
 def test_what_cannot_be_read_is_named(platform: str, data: object, reason: str) -> None:

@@ -76,14 +76,15 @@ def test_each_post_has_an_event_or_a_dead_letter(preparer: Preparer, device: Dev
         [
             record(0, post(0, author=Author("someone"))),
             record(1, b"{"),
-            record(2, post(2, media=(broken,))),
+            record(2, post(2, None, media=(broken,))),
             record(3, post(3, "气死我了,太过分了!", lang="zh")),
             record(4, post(4, None, media=(Media(kind="image", url="https://example.invalid"),))),
+            record(5, post(5, media=(broken, broken))),
         ]
     )
     topics = [answer.topic for answer in answers]
-    assert topics == ["sentiment", "posts.dlq", "posts.dlq", "sentiment", "sentiment"]
-    happy, angry, nothing = (
+    assert topics == ["sentiment", "posts.dlq", "posts.dlq", *3 * ["sentiment"]]
+    happy, angry, nothing, kept = (
         event_decoder.decode(a.value or b"") for a in answers if a.topic == "sentiment"
     )
     assert (happy.dominant, happy.polarity.dominant) == ("joy", "positive")
@@ -91,6 +92,8 @@ def test_each_post_has_an_event_or_a_dead_letter(preparer: Preparer, device: Dev
     assert happy.model == device.model
     assert happy.author not in (None, "someone")
     assert (nothing.modalities, nothing.abstained) == ((), True)
+    assert kept.modalities == ("text",)
+    assert [(u.index, u.reason) for u in kept.unread_media] == [(0, "damaged"), (1, "over_limit")]
     headers = dict(answers[0].headers)
     assert headers["ce_postpartition"] == b"2"
     assert headers["ce_postoffset"] == b"0"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,12 @@ from PIL import Image
 
 from pipeline.deletion import deletion_decoder
 from pipeline.media import MediaCleaner
-from pipeline.post import posts_decoder
+from pipeline.post import IngestedPost, Media, UnreadMedia, posts_decoder
 from pipeline.records import Outgoing
 from pipeline.telemetry import Telemetry
 from pipeline.tracks import TrackFile
 from tests.pipeline.test_records import Consumed
-from workers.ingest import MAX_CLEANED, Ingest
+from workers.ingest import MAX_CLEANED, Ingest, _fitting
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def test_each_record_has_one_answer_and_a_bad_one_harms_no_other(
         [
             record(0),
             Consumed("posts.raw.weathervane", 0, 1, 0, b"k", b"{", []),
-            record(2, media=[{"kind": "image", "bytes": cut}]),
+            record(2, text=None, media=[{"kind": "image", "bytes": cut}]),
             record(3, media=[{"kind": "image", "bytes": png()}]),
             record(4, topic="posts.raw.myspace"),
             record(5, deleted=True),
@@ -124,3 +125,75 @@ def test_media_that_take_too_long_are_left_for_the_next_batch(
         ]
         left = left[done.handled :]
     assert rounds == [1, 2, 2, 1]
+
+
+PICTURE = base64.b64decode(png())
+GOOD = {"kind": "image", "bytes": base64.b64encode(PICTURE).decode()}
+BAD: dict[str, tuple[Any, str]] = {
+    "cut": ({"kind": "image", "bytes": base64.b64encode(PICTURE[:700]).decode()}, "damaged"),
+    "foreign": ({"kind": "image", "bytes": base64.b64encode(b"8BPS").decode()}, "unknown_format"),
+    "of another kind": ({"kind": "audio", "bytes": GOOD["bytes"]}, "wrong_kind"),
+    "empty": ({"kind": "image", "bytes": ""}, "empty"),
+    "no base64": ({"kind": "image", "bytes": "%%%"}, "bad_encoding"),
+    "a number": ({"kind": "image", "bytes": 7}, "bad_encoding"),
+    "a list": ({"kind": "audio", "bytes": [1, 2]}, "bad_encoding"),
+    "a data address": (GOOD | {"bytes": "data:image/png;base64," + GOOD["bytes"]}, "bad_encoding"),
+    "no object": ("picture.png", "malformed"),
+    "null": (None, "malformed"),
+    "of an unknown kind": (GOOD | {"kind": "poll"}, "malformed"),
+    "without anything": ({"kind": "image"}, "malformed"),
+}
+LEFT: dict[str, tuple[Any, str]] = {
+    "by address": ({"kind": "image", "url": "https://example.invalid/p"}, "not_fetched"),
+    "a film": ({"kind": "video", "bytes": "AAAA"}, "not_supported"),
+}
+
+
+def written(answer: Outgoing) -> IngestedPost:
+    assert answer.topic == "posts", reason(answer)
+    return posts_decoder.decode(answer.value or b"")
+
+
+@pytest.mark.parametrize("name", BAD | LEFT)
+def test_a_text_survives_its_attachment(ingest: Ingest, telemetry: Telemetry, name: str) -> None:
+    item, word = (BAD | LEFT)[name]
+    [answer] = ingest([record(0, media=[GOOD, item, GOOD])]).answers
+    post = written(answer)
+    assert post.text == "a cat"
+    assert [(u.index, u.reason) for u in post.unread_media] == [(1, word)]
+    assert [media.data is not None for media in post.media] == [True, False, True]
+    labels = {"stage": "ingest", "kind": post.unread_media[0].kind, "reason": word}
+    assert telemetry.registry.get_sample_value("weathervane_unread_media_total", labels) == 1
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_dead_letter_where_nothing_is_left(ingest: Ingest, name: str) -> None:
+    for text in (None, " "):
+        [answer] = ingest([record(0, text=text, media=[BAD[name][0]])]).answers
+        assert answer.topic == "posts.raw.weathervane.dlq"
+        assert reason(answer).startswith("media[0]: ")
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_what_is_merely_not_read_is_no_dead_letter(ingest: Ingest, name: str) -> None:
+    media = [BAD["cut"][0], LEFT[name][0]]
+    post = written(ingest([record(0, text=None, media=media)]).answers[0])
+    assert [u.reason for u in post.unread_media] == ["damaged", LEFT[name][1]]
+
+
+@pytest.mark.parametrize("media", [{"kind": "image"}, "a text", 7])
+def test_media_that_are_no_list_cost_no_text(ingest: Ingest, media: Any) -> None:
+    post = written(ingest([record(0, media=media)]).answers[0])
+    assert [(u.index, u.reason) for u in post.unread_media] == [(0, "malformed")]
+
+
+def test_a_deletion_needs_no_readable_media(ingest: Ingest) -> None:
+    [answer] = ingest([record(0, text=None, deleted=True, media=[BAD["cut"][0]])]).answers
+    assert answer.topic == "deletions"
+
+
+def test_what_does_not_fit_loses_its_largest_attachment() -> None:
+    media = tuple(Media(kind="image", data=bytes(size)) for size in (100, 900_000, 700_000))
+    post = _fitting(IngestedPost(id="w:1", created_at=datetime.now(UTC), text="x", media=media))
+    assert [m.data is not None for m in post.media] == [True, False, True]
+    assert post.unread_media == (UnreadMedia(1, "image", "too_large"),)

@@ -57,12 +57,15 @@ def show(
 @dlq_app.command("redrive")
 def redrive(
     topic: Annotated[str | None, typer.Option(help="Only those of this topic.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Only those whose reason holds this.")] = None,
+    reason: Annotated[
+        str | None,
+        typer.Option(help="Only those whose reason, as list prints it, holds this text."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many.")] = False,
 ) -> None:
     """Send dead letters back to the topics that they came from, each once.
 
-    Example: weathervane dlq redrive --reason "media" --dry-run
+    Example: weathervane dlq redrive --reason "media[" --dry-run
     """
     from workers.dlq import redrive as run_redrive
 

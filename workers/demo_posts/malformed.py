@@ -54,10 +54,13 @@ def _kinds(posts: list[StoredPost], edition: Edition) -> dict[str, bytes]:
         "no-id": post("no-id", id=None),
         "unreadable-time": post("unreadable-time", created_at="yesterday evening"),
         "no-text-no-media": post("no-text-no-media", text=None),
+        # With words these would be scored by them.
         "truncated-jpeg": post(
-            "truncated-jpeg", media=media("image", picture[: len(picture) // 2])
+            "truncated-jpeg", text=None, media=media("image", picture[: len(picture) // 2])
         ),
-        "truncated-ogg": post("truncated-ogg", media=media("audio", sound[: len(sound) // 2])),
+        "truncated-ogg": post(
+            "truncated-ogg", text=None, media=media("audio", sound[: len(sound) // 2])
+        ),
         "bluesky-no-rkey": msgspec.json.encode(event),
         "bluesky-not-utf8": msgspec.json.encode(
             event | {"commit": commit | {"rkey": "3n32"}}
