@@ -38,7 +38,9 @@ class World:
         at = next(self.clock)
         item = scored(at, at)
         hashed = pseudonym(author, self.salt) if author else None
-        event = msgspec.structs.replace(item.event, id=post_id, author=hashed, **fields)
+        seen: dict[str, Any] = {"modalities": ("text",), "dominant": "joy", "abstained": False}
+        changes = seen | {"id": post_id, "author": hashed} | fields
+        event = msgspec.structs.replace(item.event, **changes)
         self._fold_event(item._replace(event=event, timestamp=at))
 
     def _fold_event(self, item: Scored) -> None:

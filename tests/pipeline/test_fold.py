@@ -370,7 +370,13 @@ def test_a_post_from_the_future_is_not_the_newest_for_years(
     emotion = items[0].event.dominant
 
     def dated(item: Scored, created: datetime, arrived_ms: int) -> Scored:
-        event = msgspec.structs.replace(item.event, created_at=created, dominant=emotion)
+        event = msgspec.structs.replace(
+            item.event,
+            created_at=created,
+            dominant=emotion,
+            modalities=("text",),
+            abstained=False,
+        )
         arrived = None if received is None else arrived_ms
         return item._replace(event=event, timestamp=arrived_ms, received=arrived)
 
