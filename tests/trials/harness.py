@@ -22,12 +22,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 from supervisor.xmlrpc import SupervisorTransport
 
+from tests.ports import free_port
 from tests.trials.oracle import RAW, Verdict, audit, read
 from tests.trials.report import Row
 from tests.waiting import until
 from tests.workers.stack import Stack
 from workers.local.cluster import Cluster
-from workers.local.ports import accepts
 from workers.local.readiness import host_and_port, is_ready
 from workers.local.supervision import Supervisor
 
@@ -215,7 +215,7 @@ class Trial:
     @contextmanager
     def another(self, role: str) -> Iterator[subprocess.Popen[bytes]]:
         """A second worker of a role, named `other`, in the group; at the end it is drained."""
-        port = next(p for p in range(9700, 9999) if not accepts("127.0.0.1", p))
+        port = free_port()
         command = [sys.executable, "-m", "workers", "run", role, "--name", "other"]
         with (self.home / "logs" / f"{role}-other.log").open("ab") as log:
             process = subprocess.Popen(

@@ -20,10 +20,10 @@ from pipeline.headers import header
 from pipeline.records import ERROR_HEADERS
 from pipeline.settings import Settings
 from pipeline.topics import POSTS
+from tests.ports import free_port
 from tests.waiting import until
 from tests.workers.hostile import Sent
 from workers.local.cluster import Cluster, Endpoints
-from workers.local.ports import accepts
 from workers.local.readiness import is_ready
 
 Place = tuple[TopicPartition, int]
@@ -34,7 +34,7 @@ class Worker:
 
     def __init__(self, settings: Settings, folder: Path, stage: str = "ingest") -> None:
         self.log = folder / f"{stage}.log"
-        self.port = next(p for p in range(9700, 9999) if not accepts("127.0.0.1", p))
+        self.port = free_port()
         arguments = ["run", stage, "--name", settings.name, "--port", str(self.port)]
         environment = os.environ | {"WEATHERVANE_KAFKA": settings.kafka}
         with self.log.open("ab") as out:

@@ -313,33 +313,6 @@ def test_what_stands_at_an_address_is_told_in_time(
         assert is_said(found, "failed", said, places[name == "redis"].split(":")[0]), found
 
 
-@pytest.mark.parametrize(
-    ("kafka", "redis_url", "check", "said"),
-    [
-        ("kafka://127.0.0.1:9", "redis://h", "kafka", "has a scheme; expected host:9092"),
-        ("http://127.0.0.1:9", "redis://h", "kafka", "has a scheme"),
-        ("localhost", "redis://h", "kafka", "has no port"),
-        ("localhost:ninety", "redis://h", "kafka", "has no port"),
-        (" , ", "redis://h", "kafka", "is empty"),
-        ("h:1", "127.0.0.1:6379", "redis", "does not begin with redis://"),
-        ("h:1", "http://127.0.0.1:6379", "redis", "does not begin with redis://"),
-        ("h:1", "redis://", "redis", "names no host"),
-        ("h:1", "redis://h:port", "redis", "expected redis://host:6379/0"),
-    ],
-)
-def test_an_address_that_is_none(
-    capsys: pytest.CaptureFixture[str], kafka: str, redis_url: str, check: str, said: str
-) -> None:
-    found, ended = lines(capsys, Settings(kafka=kafka, redis=redis_url), check)
-    assert is_said(found, "failed", said), found
-    assert ended == f"not in order: {check}"
-
-
-def test_no_secret_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    found, _ = lines(capsys, Settings(redis="tcp://user:hidden@h:1"), "redis")
-    assert not is_said(found, "failed", "hidden")
-
-
 def test_one_bootstrap_server_that_answers_is_enough(
     capsys: pytest.CaptureFixture[str], own: Endpoints, settings: Settings
 ) -> None:

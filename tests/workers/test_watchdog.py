@@ -15,8 +15,8 @@ import pytest
 from pipeline.clients import producer
 from pipeline.settings import load_settings
 from pipeline.topics import create_topics
+from tests.ports import free_port
 from tests.waiting import until
-from workers.local.ports import accepts
 from workers.local.readiness import is_ready
 
 pytestmark = pytest.mark.servers
@@ -37,7 +37,7 @@ def test_a_worker_that_stands_still_ends_itself(kafka: str, tmp_path: Path) -> N
     create_topics(settings)
     tracks = tmp_path / "tracks.toml"
     tracks.write_text('[[track]]\nname = "cats"\nany = ["cat"]\n')
-    port = next(p for p in range(9700, 9999) if not accepts("127.0.0.1", p))
+    port = free_port()
     environment = {
         **os.environ,
         "WEATHERVANE_KAFKA": kafka,

@@ -63,12 +63,11 @@ def _connected(settings: Settings) -> redis.Redis:
     """A client that was answered.
 
     Raises:
-        ServerUnavailable, SettingsError: what stands at the address is no Redis that answers.
+        ServerUnavailable: what stands at the address is no Redis that answers.
     """
     address = redis_address(settings)
-    if address is not None:
-        reach(address).close()
-    name = "{}:{}".format(*address) if address else settings.redis
+    reach(address).close()
+    name = "{}:{}".format(*address)
     client = connect(settings.redis, WAIT_SECONDS)
     try:
         client.ping()
