@@ -44,13 +44,13 @@ def drop_words(rows: Rows, share: float, seed: int) -> Rows:
 
 
 def blur_pictures(rows: Rows, radius: float, seed: int) -> Rows:
-    """Gaussian blur, its radius a share of the longer side."""
+    """Gaussian blur, its radius a share of the longer side. What is no picture stays as it is."""
     images = [None if image is None else _blurred(image, radius) for image in rows.images]
     return dataclasses.replace(rows, images=images)
 
 
 def add_noise(rows: Rows, snr_db: float, seed: int) -> Rows:
-    """White noise at so many decibels below the sound's own power."""
+    """White noise at so many decibels below the sound's own power. What is no sound stays."""
     generator = np.random.default_rng(seed)
     audios = [None if sound is None else _noisy(sound, snr_db, generator) for sound in rows.audios]
     return dataclasses.replace(rows, audios=audios)
@@ -66,15 +66,21 @@ def _thinned(text: str, share: float, generator: np.random.Generator) -> str:
 
 
 def _blurred(data: bytes, radius: float) -> bytes:
-    with Image.open(io.BytesIO(data)) as picture:
-        rgb = picture.convert("RGB")
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            rgb = picture.convert("RGB")
+    except OSError:  # Pillow's word for what it cannot decode
+        return data
     out = io.BytesIO()
     rgb.filter(ImageFilter.GaussianBlur(radius * max(rgb.size))).save(out, "PNG")
     return out.getvalue()
 
 
 def _noisy(data: bytes, snr_db: float, generator: np.random.Generator) -> bytes:
-    samples, _ = audio.decode(data)
+    try:
+        samples, _ = audio.decode(data)
+    except audio.UnreadableAudioError:
+        return data
     noise = generator.standard_normal(len(samples))
     power = float(np.square(samples).mean())
     spoilt = samples + noise * np.sqrt(power * 10 ** (-snr_db / 10))
