@@ -64,7 +64,7 @@ def _kinds(posts: list[StoredPost], edition: Edition) -> dict[str, bytes]:
         "bluesky-no-rkey": msgspec.json.encode(event),
         "bluesky-not-utf8": msgspec.json.encode(
             event | {"commit": commit | {"rkey": "3n32"}}
-        ).replace(b"Broken", b"\xff\xfe"),
+        ).replace(b"Broken on purpose.", "这条记录是故意写坏的。".encode("gbk")),
         "bluesky-not-json": msgspec.json.encode(event)[:-20],
     }
 
