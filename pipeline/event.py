@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
-from pipeline.post import UnreadMedia
+from pipeline.bounds import (
+    Bounded,
+    DeletedWith,
+    Id,
+    Language,
+    Platform,
+    Probability,
+    Tracks,
+    Weight,
+)
+from pipeline.post import Revision, UnreadMedia
 from pipeline.times import AwareTime
 
 Emotion = Literal["anger", "disgust", "fear", "joy", "sadness", "surprise", "neutral"]
@@ -19,21 +29,21 @@ POLARITIES: tuple[PolarityName, ...] = get_args(PolarityName)
 class Emotions(msgspec.Struct, frozen=True, gc=False):
     """Probability of each emotion, 0-1, multi-label (they need not sum to 1)."""
 
-    anger: float
-    disgust: float
-    fear: float
-    joy: float
-    sadness: float
-    surprise: float
-    neutral: float
+    anger: Probability
+    disgust: Probability
+    fear: Probability
+    joy: Probability
+    sadness: Probability
+    surprise: Probability
+    neutral: Probability
 
 
 class Polarity(msgspec.Struct, frozen=True, gc=False):
     """Probabilities that sum to 1."""
 
-    negative: float
-    neutral: float
-    positive: float
+    negative: Probability
+    neutral: Probability
+    positive: Probability
 
     @property
     def dominant(self) -> PolarityName:
@@ -54,40 +64,40 @@ class Opinion(msgspec.Struct, frozen=True, gc=False):
 class SentimentEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One scored post, as published to `sentiment`."""
 
-    id: str
-    platform: str
+    id: Id
+    platform: Platform
     author: str | None
     """Salted hash; null where no salt is configured."""
     created_at: AwareTime
     scored_at: AwareTime
-    lang: str | None
-    tracks: tuple[str, ...]
+    lang: Language | None
+    tracks: Tracks
     modalities: tuple[Modality, ...]
     """Those that the model read; none of a bare link, or of a picture that was not to be had."""
     emotions: Emotions
     dominant: Emotion | None
     """The likeliest emotion; null where nothing was read. A guess where the model abstained."""
     polarity: Polarity
-    sentiment: float
+    sentiment: Annotated[float, msgspec.Meta(ge=-1, le=1)]
     """P(positive) - P(negative), -1 to 1."""
-    confidence: float
+    confidence: Probability
     abstained: bool
     """The model is not sure enough, or nothing was read."""
-    conflict: float
+    conflict: Probability
     """How far the modalities disagree, 0-1."""
     by_modality: dict[Modality, Opinion]
     model: str
     """name@hash."""
-    weight: float = 1.0
+    weight: Weight = 1.0
     """How many posts this one stands for: more than 1 where others were shed under overload."""
-    revision: int = 0
+    revision: Revision = 0
     """0 as first published; of an edit the source's own number, or 1 where it has none."""
     edited_at: AwareTime | None = None
     """When this version was made. The last word on a post has the highest (revision, edited_at)."""
-    repost_of: str | None = None
-    repost_author: str | None = None
+    repost_of: Id | None = None
+    repost_author: Id | None = None
     """Whose words it repeats: a salted hash like `author`."""
-    deleted_with: tuple[str, ...] = ()
+    deleted_with: DeletedWith = ()
     """Ids of posts whose deletion takes this one along: what it repeats in their words, and later
     versions of either."""
     unread_media: tuple[UnreadMedia, ...] = ()
@@ -104,4 +114,4 @@ class SentimentEvent(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.unread or self.abstained else self.dominant
 
 
-event_decoder = msgspec.json.Decoder(SentimentEvent)
+event_decoder = Bounded(SentimentEvent)

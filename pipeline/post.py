@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from pipeline.bounds import Bounded, DeletedWith, Id, Language, Platform, Tracks
 from pipeline.times import AwareTime
 
 MediaKind = Literal["image", "audio", "video"]
@@ -47,21 +48,21 @@ class UnreadMedia(msgspec.Struct, frozen=True, gc=False):
 class Post(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """A social post. Only `id`, `created_at` and one of `text` or `media` are required."""
 
-    id: str
+    id: Id
     """ "platform:native"."""
     created_at: AwareTime
     """Event time, UTC."""
-    platform: str = "weathervane"
+    platform: Platform = "weathervane"
     author: Author | None = None
-    lang: str | None = None
+    lang: Language | None = None
     """BCP 47."""
     text: str | None = None
     media: tuple[Media, ...] = ()
     reply_to: str | None = None
-    repost_of: str | None = None
-    repost_author: str | None = None
+    repost_of: Id | None = None
+    repost_author: Id | None = None
     """Whose words it repeats, as "platform:native"."""
-    deleted_with: tuple[str, ...] = ()
+    deleted_with: DeletedWith = ()
     """Ids of posts whose deletion takes this one along: what it repeats in their words, and later
     versions of either, which are what a deletion may name."""
     url: str | None = None
@@ -74,7 +75,7 @@ class Post(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
 class IngestedPost(Post, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """A Post as it stands in `posts`: media made small, tracks matched."""
 
-    tracks: tuple[str, ...] = ()
+    tracks: Tracks = ()
     unread_media: tuple[UnreadMedia, ...] = ()
 
     def inline(self, kind: MediaKind) -> bytes | None:
@@ -82,5 +83,5 @@ class IngestedPost(Post, frozen=True, omit_defaults=True, kw_only=True, gc=False
         return next((m.data for m in self.media if m.kind == kind and m.data), None)
 
 
-posts_decoder = msgspec.json.Decoder(IngestedPost)
+posts_decoder = Bounded(IngestedPost)
 encoder = msgspec.json.Encoder()

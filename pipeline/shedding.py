@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from pipeline.bounds import Bounded, Id, Language, Platform, Tracks
 from pipeline.errors import SettingsError
 from pipeline.records import Record
 from pipeline.settings import Settings
@@ -32,18 +33,18 @@ _DIGITS = 2
 class Shed(msgspec.Struct, frozen=True, kw_only=True):
     """One post that was not scored, as published to `shed`."""
 
-    id: str
-    platform: str
+    id: Id
+    platform: Platform
     created_at: AwareTime
     shed_at: AwareTime
-    lang: str | None
-    tracks: tuple[str, ...]
+    lang: Language | None
+    tracks: Tracks
     reason: str
     weight: float
     """How many posts each one stands for that was kept beside it."""
 
 
-shed_decoder = msgspec.json.Decoder(Shed)
+shed_decoder = Bounded(Shed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time with its offset; RFC 3339 in JSON."""
 
 _UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3), (0.0, 1.0))
-_YEARS = range(1990, 2101)
+YEARS = range(1990, 2101)
+"""Of event times; another is a mistake of whoever wrote it."""
 
 
 def parse_time(value: object, field: str = "created_at") -> datetime:
@@ -31,11 +32,11 @@ def parse_time(value: object, field: str = "created_at") -> datetime:
         elif isinstance(value, str):
             moment = datetime.fromisoformat(value.strip())
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            unit = next(unit for least, unit in _UNITS if abs(value) >= least)
+            unit = next((unit for least, unit in _UNITS if abs(value) >= least), 1.0)  # NaN: none
             moment = datetime.fromtimestamp(value / unit, UTC)
     except (ValueError, OverflowError, OSError):
         moment = None
-    if moment is None or moment.year not in _YEARS:
+    if moment is None or moment.year not in YEARS:
         raise Unreadable(
             f"{field} is not a time: {_shown(value)}; expected RFC 3339, like 2026-01-31T12:00:00Z"
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.bounds import MAX_TRACKS
 from pipeline.errors import SettingsError
 from pipeline.post import Post
 from pipeline.watched import WatchedFile, read_toml
@@ -77,6 +78,10 @@ def load_tracks(path: Path) -> tuple[Track, ...]:
     """
     tracks = read_toml(path, _File, "tracks").track
     names = [track.name for track in tracks]
+    if len(names) > MAX_TRACKS - 1:
+        raise SettingsError(
+            f"tracks: {path}: {len(names):,} tracks; at most {MAX_TRACKS - 1} are taken"
+        )
     for name in names:
         if not re.fullmatch(r"[\w .&+-]{1,64}", name):
             raise SettingsError(

@@ -17,7 +17,6 @@ from contextlib import closing
 from functools import partial
 from typing import Any, TypeVar
 
-import msgspec
 import redis
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
@@ -226,7 +225,7 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
             return self._folder.fold(partition, position, batch, end, self._now_ms())
 
     def _fold_shed(self, partition: int, position: Position, records: Sequence[Record]) -> Folded:
-        batch = [shed for record in records if (shed := self._decoded(shed_decoder, record))]
+        batch = [shed for record in records if (shed := self._decoded(shed_decoder.decode, record))]
         with self._telemetry.step("fold"):
             return self._shed_folder.fold(partition, position, batch, records[-1].offset + 1)
 
@@ -236,15 +235,15 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
         batch = [
             Said(deletion, record.timestamp)
             for record in records
-            if (deletion := self._decoded(deletion_decoder, record))
+            if (deletion := self._decoded(deletion_decoder.decode, record))
         ]
         with self._telemetry.step("fold"):
             end = records[-1].offset + 1
             return self._deletion_folder.fold(partition, position, batch, end)
 
-    def _decoded(self, decoder: msgspec.json.Decoder[T], record: Record) -> T | None:
+    def _decoded(self, decode: Callable[[bytes], T], record: Record) -> T | None:
         try:
-            return decoder.decode(record.value or b"")
+            return decode(record.value or b"")
         except UNDECODABLE as error:
             place = (record.topic, record.partition, record.offset)
             log.error("%s-%d@%d cannot be read, left out: %s", *place, error)
@@ -252,7 +251,7 @@ class Aggregate(ConsumerRebalanceListener):  # type: ignore[misc]
             return None
 
     def _scored(self, record: Record) -> Scored | None:
-        event = self._decoded(event_decoder, record)
+        event = self._decoded(event_decoder.decode, record)
         if event is None:
             return None
         headers = record.headers

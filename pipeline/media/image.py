@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 
 from PIL import (
@@ -20,7 +21,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from pipeline.media import jpeg
+from pipeline.media import jpeg, limits
 from pipeline.media.bands import MAX_SIDE, shrunk
 from pipeline.media.formats import sniff_picture
 from pipeline.media.png import pixels_only
@@ -41,9 +42,11 @@ MAX_MEGAPIXELS = {
 }  # fmt: skip
 """By what a decoder holds of a pixel: a plain JPEG is scaled while it is read; PNG 4 bytes; WebP
 up to 4 and AVIF 3, each read by FFmpeg where it is large; GIF 1; HEIC 6."""
-MAX_COEFFICIENT_BYTES = 80_000_000
-"""What a JPEG that comes in several passes (progressive) holds of all its pixels at once: 13
-megapixels of full colour, 26 with the colour at a quarter, as phones and services write it."""
+MAX_COEFFICIENT_BYTES = 160_000_000
+"""What a JPEG that comes in several passes (progressive) holds of all its pixels at once: 26
+megapixels of full colour, 53 with the colour at a quarter, as phones and services write it."""
+_USUAL_COEFFICIENT_BYTES = 80_000_000
+"""From there on the decoder gets more memory than others have."""
 _SMALL_MEGAPIXELS = 4.0
 """Up to here Pillow reads WebP and AVIF, with their transparency: it holds 16 bytes a pixel."""
 _FORMATS = {"JPEG": "JPEG", "PNG": "PNG", "WebP": "WEBP", "GIF": "GIF", "AVIF": "AVIF"}
@@ -91,12 +94,14 @@ def _read_jpeg(data: bytes) -> Image.Image:
             f"at most {MAX_COEFFICIENT_BYTES / 1e6:.0f} are had",
             "too_large",
         )
-    try:
-        return _read("JPEG", data)
-    except Unusable as error:
-        if "cut off" not in str(error):
-            raise
-        return jpeg.read_without_end(data, lambda whole: _read("JPEG", whole), error)
+    large = frame.in_several_passes and frame.coefficient_bytes > _USUAL_COEFFICIENT_BYTES
+    with limits.more_data() if large else nullcontext():
+        try:
+            return _read("JPEG", data)
+        except Unusable as error:
+            if "cut off" not in str(error):
+                raise
+            return jpeg.read_without_end(data, lambda whole: _read("JPEG", whole), error)
 
 
 def _read_png(data: bytes) -> Image.Image:

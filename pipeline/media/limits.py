@@ -6,12 +6,16 @@ import ctypes
 import resource
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ADDRESS_SPACE_BYTES = 400_000_000
 """On top of what the child has mapped once its libraries are loaded."""
 DATA_BYTES = 90_000_000
 """Writable private memory on top of the same: this one bounds what becomes resident."""
+MORE_DATA_BYTES = 90_000_000
+"""As much again for an item that was looked at and is known to need it (`more_data`)."""
 CPU_SECONDS = 6
 _PR_SET_PDEATHSIG = 1
 
@@ -32,9 +36,21 @@ def confine() -> None:
     """
     if sys.platform == "linux":
         _bound(resource.RLIMIT_AS, _status_bytes("VmSize") + ADDRESS_SPACE_BYTES)
-        _bound(resource.RLIMIT_DATA, _status_bytes("VmData") + DATA_BYTES)
+        data = _status_bytes("VmData") + DATA_BYTES
+        resource.setrlimit(resource.RLIMIT_DATA, (data, data + MORE_DATA_BYTES))
     for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE):
         _bound(limit, 0)
+
+
+@contextmanager
+def more_data() -> Iterator[None]:
+    """Let this process have `MORE_DATA_BYTES` more meanwhile, where its memory is bounded."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def allow_cpu(seconds: int = CPU_SECONDS) -> None:

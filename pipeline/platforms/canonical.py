@@ -9,6 +9,12 @@ from typing import Any, cast, get_args
 
 import msgspec
 
+from pipeline.bounds import (
+    MAX_ID_CHARACTERS,
+    MAX_LANGUAGE_CHARACTERS,
+    MAX_URL_CHARACTERS,
+    MOST_DELETED_WITH,
+)
 from pipeline.errors import UNDECODABLE, Unreadable
 from pipeline.media.reasons import UnreadReason
 from pipeline.notice import Action, Notice, Subject
@@ -25,8 +31,6 @@ from pipeline.post import (
 )
 from pipeline.times import parse_time
 
-MAX_ID_CHARACTERS = 512
-_MOST_DELETED_WITH = 64
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 _OPTIONAL: dict[str, Any] = {
@@ -110,7 +114,7 @@ def checked(post: Post) -> Post:
     if post.deleted:
         return post
     moment = parse_time(post.created_at)
-    changes: dict[str, Any] = {}
+    changes = _overlong(post)
     if moment is not post.created_at:
         changes["created_at"] = moment
     if not _platform.fullmatch(post.platform):
@@ -120,6 +124,29 @@ def checked(post: Post) -> Post:
         changes["edited_at"] = edited_at
         changes["revision"] = max(post.revision, int(edited_at is not None))
     return msgspec.structs.replace(post, **changes) if changes else post
+
+
+def _overlong(post: Post) -> dict[str, Any]:
+    """What is optional and longer than anything that means something: it is left out."""
+    changes: dict[str, Any] = {}
+    if post.lang and len(post.lang) > MAX_LANGUAGE_CHARACTERS:
+        changes["lang"] = None
+    if post.url and len(post.url) > MAX_URL_CHARACTERS:
+        changes["url"] = None
+    for name in ("reply_to", "repost_of", "repost_author"):
+        value = getattr(post, name)
+        if value is not None and not 0 < len(value) <= MAX_ID_CHARACTERS:
+            changes[name] = None
+    if post.deleted_with:
+        kept = [name for name in post.deleted_with if 0 < len(name) <= MAX_ID_CHARACTERS]
+        changes["deleted_with"] = tuple(kept[:MOST_DELETED_WITH])
+    author = post.author
+    if author is not None and len(author.id) > MAX_ID_CHARACTERS:
+        changes["author"] = None
+    elif author is not None and author.name and len(author.name) > MAX_ID_CHARACTERS:
+        name = author.name[:MAX_ID_CHARACTERS]
+        changes["author"] = msgspec.structs.replace(author, name=name)
+    return changes
 
 
 def _checked_id(name: str) -> None:
@@ -141,9 +168,7 @@ def _repeating(post: Post) -> Post:
     author = post.repost_author
     if author and ":" not in author:
         author = f"{post.platform}:{author}"
-    return msgspec.structs.replace(
-        post, deleted_with=tuple(with_it)[:_MOST_DELETED_WITH], repost_author=author or None
-    )
+    return msgspec.structs.replace(post, deleted_with=tuple(with_it), repost_author=author or None)
 
 
 def _by_field(data: dict[str, Any]) -> Post:

@@ -98,7 +98,7 @@ def _media(status: dict[str, Any]) -> list[Media]:
     return [
         Media(kind=kind, url=text(item, "url", "remote_url"), alt=text(item, "description"))
         for item in members(status, "media_attachments")
-        if (kind := _KINDS.get(item.get("type")))
+        if (kind := _KINDS.get(text(item, "type")))
     ]
 
 

@@ -34,12 +34,11 @@ def mended(value: bytes) -> Any:
     text = _decoded(value)
     try:
         # Characters below the space are no JSON in a text, and say what they mean all the same.
-        data = json.loads(text, strict=False)
+        return _whole(json.loads(text, strict=False))
     except RecursionError as error:
         raise Unreadable("the JSON is nested too deeply") from error
     except ValueError as error:
         raise Unreadable(f"not JSON: {error}") from error
-    return _whole(data)
 
 
 def _decoded(value: bytes) -> str:

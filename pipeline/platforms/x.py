@@ -17,6 +17,7 @@ from pipeline.notice import Notice
 from pipeline.platforms.canonical import checked, load_object
 from pipeline.platforms.reading import (
     empty_text,
+    identities,
     identity,
     member,
     members,
@@ -167,7 +168,9 @@ def _media(tweet: dict[str, Any], includes: dict[str, Any]) -> list[Media]:
     )
     keys = member(tweet, "attachments").get("media_keys")
     if isinstance(keys, list):
-        found = [_included(includes, "media", "media_key", key) for key in keys]
+        known = {identity(item, "media_key"): item for item in reversed(members(includes, "media"))}
+        named = identities(member(tweet, "attachments"), "media_keys")
+        found = [known[key] for key in named if key in known]
     return [
         Media(
             kind=kind,
@@ -176,7 +179,7 @@ def _media(tweet: dict[str, Any], includes: dict[str, Any]) -> list[Media]:
             alt=text(item, "ext_alt_text", "alt_text"),
         )
         for item in found
-        if (kind := _KINDS.get(item.get("type")))
+        if (kind := _KINDS.get(text(item, "type")))
     ]
 
 
