@@ -33,11 +33,15 @@ def poison(number: int) -> Record:
             return name, json.dumps(broken).encode()[:-10]
         case 1:
             cut = base64.b64encode(jpeg()[:900]).decode()
-            broken["media"] = [{"kind": "image", "mime": "image/jpeg", "bytes": cut}]
+            # With words it would be scored by them.
+            broken |= {
+                "text": None,
+                "media": [{"kind": "image", "mime": "image/jpeg", "bytes": cut}],
+            }
         case 2:
             broken["created_at"] = "the day after tomorrow"
         case _:
-            broken["text"] = " "
+            broken["text"] = None
     return record(broken)
 
 
