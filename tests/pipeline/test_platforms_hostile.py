@@ -24,7 +24,9 @@ def raw(**fields: Any) -> bytes:
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize("time_of_post", [float("nan"), float("inf"), -float("inf"), 1e300, 10**300])
+@pytest.mark.parametrize(
+    "time_of_post", [float("nan"), float("inf"), -float("inf"), 1e300, 10**300]
+)
 def test_number_that_is_no_time_is_refused(platform: str, time_of_post: float) -> None:
     with pytest.raises(Unreadable, match="created_at is not a time"):
         DECODERS[platform](raw(created_at=time_of_post))
@@ -42,7 +44,7 @@ def test_deep_nesting_beside_half_a_character_is_read_or_refused(
     try:
         assert DECODERS[platform](record)
     except Unreadable as error:
-        assert "nested too deeply" in str(error)  # noqa: PT017
+        assert "nested too deeply" in str(error)
 
 
 @pytest.mark.parametrize("kind", [{"a": 1}, [1], 5, None, True])
@@ -58,7 +60,8 @@ def test_kind_of_attachment_of_any_type_costs_the_attachment(kind: object) -> No
 
 
 @pytest.mark.parametrize(
-    "piece", ["<!--", "<!", "</", "<?", "<a ", "<a b='", '<img alt="', "<![", "<script>", "<", "<p>"]
+    "piece",
+    ["<!--", "<!", "</", "<?", "<a ", "<a b='", '<img alt="', "<![", "<script>", "<", "<p>"],
 )
 def test_markup_that_is_not_closed_takes_no_time(piece: str) -> None:
     start = time.monotonic()
@@ -77,7 +80,7 @@ def test_markup_that_is_not_closed_takes_no_time(piece: str) -> None:
         ("<P>so</P><P>happy<BR/>!</P>", "so\nhappy\n!"),
         ("<img src=x ALT=[泪]>so<img alt='&lt;3'>", "[泪]so<3"),
         ("<span class='mention invisible'>https://<b>x</b></span>so", "so"),
-        ("<!doctype html><?php x ?>so</ happy>", "so</ happy>"),
+        ("<!doctype html><?php x ?>so</ happy>", "so"),
     ],
 )
 def test_html_is_read_as_browsers_show_it(html: str, text: str) -> None:
