@@ -22,7 +22,7 @@ MOST_DELETED_WITH = 64
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARACTERS)]
 Language = Annotated[str, Meta(max_length=MAX_LANGUAGE_CHARACTERS)]
 Platform = Annotated[str, Meta(min_length=1, max_length=32)]
-Track = Annotated[str, Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f]+(?![\s\S])")]
+Track = Annotated[str, Meta(min_length=1, max_length=64)]
 Tracks = Annotated[tuple[Track, ...], Meta(max_length=MAX_TRACKS)]
 DeletedWith = Annotated[tuple[Id, ...], Meta(max_length=MOST_DELETED_WITH)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
@@ -59,4 +59,6 @@ class Bounded(Generic[T]):
             )
         if len(record.tracks) > 1 and len(set(record.tracks)) < len(record.tracks):
             raise msgspec.ValidationError("A track is named twice - at `$.tracks`")
+        if not "".join(record.tracks).isprintable():
+            raise msgspec.ValidationError("A track's name is not printable - at `$.tracks`")
         return record

@@ -66,7 +66,7 @@ class SentimentEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     id: Id
     platform: Platform
-    author: str | None
+    author: Id | None
     """Salted hash; null where no salt is configured."""
     created_at: AwareTime
     scored_at: AwareTime

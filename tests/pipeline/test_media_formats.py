@@ -29,6 +29,67 @@ def heic(size: tuple[int, int] = (600, 300)) -> bytes:
     return out.getvalue()
 
 
+def box(name: bytes, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    return struct.pack(">I4s", 8 + len(body), name) + body
+
+
+def versioned(name: bytes, *parts: bytes, version: int = 0) -> bytes:
+    return box(name, struct.pack(">I", version << 24), *parts)
+
+
+def inside(data: bytes, *path: bytes) -> bytes:
+    """The body of a box in a HEIF file."""
+    at = 0
+    while at + 8 <= len(data):
+        size, name = struct.unpack_from(">I4s", data, at)
+        if name == path[0]:
+            body = data[at + (12 if name == b"meta" else 8) : at + size]
+            return inside(body, *path[1:]) if len(path) > 1 else body
+        at += size
+    raise KeyError(path[0])
+
+
+def tiled_heic(columns: int, rows: int, tile: int = 512) -> bytes:
+    """A picture of many tiles (ISO 23008-12, 6.6.2.3), as telephones write it; all are the same."""
+    out = io.BytesIO()
+    pillow_heif.from_pillow(Image.new("RGB", (tile, tile), "red")).save(out, quality=60)
+    one_tile, count = out.getvalue(), columns * rows
+    pixels = inside(one_tile, b"mdat")
+    tiles, grid = range(1, count + 1), count + 1
+    size = columns * tile, rows * tile
+
+    def entry(number: int, kind: bytes) -> bytes:
+        return versioned(b"infe", struct.pack(">HH4sx", number, 0, kind), version=2)
+
+    def meta(offset: int) -> bytes:
+        places = [(n, 0, 0, 1, offset, len(pixels)) for n in tiles] + [(grid, 1, 0, 1, 0, 8)]
+        where = b"".join(struct.pack(">HHHHII", *place) for place in places)
+        kinds = b"".join(entry(n, b"hvc1") for n in tiles) + entry(grid, b"grid")
+        parts = b"".join(struct.pack(">H", n) for n in tiles)
+        properties = box(
+            b"ipco",
+            box(b"hvcC", inside(one_tile, b"meta", b"iprp", b"ipco", b"hvcC")),
+            versioned(b"ispe", struct.pack(">II", tile, tile)),
+            versioned(b"ispe", struct.pack(">II", *size)),
+        )
+        of_items = [struct.pack(">HBBB", n, 2, 0x81, 2) for n in tiles]
+        of_items.append(struct.pack(">HBB", grid, 1, 3))
+        return versioned(
+            b"meta",
+            versioned(b"hdlr", struct.pack(">I4s13x", 0, b"pict")),
+            versioned(b"pitm", struct.pack(">H", grid)),
+            versioned(b"iloc", struct.pack(">HH", 0x4400, grid), where, version=1),
+            versioned(b"iinf", struct.pack(">H", grid), kinds),
+            versioned(b"iref", box(b"dimg", struct.pack(">HH", grid, count), parts)),
+            box(b"iprp", properties, versioned(b"ipma", struct.pack(">I", grid), *of_items)),
+            box(b"idat", struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, *size)),
+        )
+
+    brand = box(b"ftyp", b"heic", bytes(4), b"mif1heic")
+    return brand + meta(len(brand) + len(meta(0)) + 8) + box(b"mdat", pixels)
+
+
 def moving(name: str) -> bytes:
     """The first frame as `picture`, the second black."""
     out = io.BytesIO()
@@ -59,6 +120,12 @@ def test_picture_is_read(cleaner: MediaCleaner, name: str) -> None:
     middle = result.height // 2
     assert near(result.getpixel((20, middle)), (255, 0, 0))
     assert near(result.getpixel((236, middle)), (0, 0, 255))
+
+
+def test_heic_of_tiles_is_read(cleaner: MediaCleaner) -> None:
+    result = opened(one(cleaner, "image", tiled_heic(8, 6)))
+    assert result.size == (256, 192)
+    assert near(result.getpixel((200, 100)), (255, 0, 0))
 
 
 def chunk(name: bytes, body: bytes, crc: int | None = None) -> bytes:

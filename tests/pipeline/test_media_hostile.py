@@ -20,6 +20,7 @@ from av.audio.stream import AudioStream
 from PIL import Image
 
 from pipeline.media import CleanMedia, MediaCleaner, MediaError, RawMedia
+from pipeline.media.limits import MORE_DATA_BYTES
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "hostile"
 SECONDS = 5.5
@@ -221,6 +222,38 @@ def test_largest_pictures_fit_in_memory(
         [answer] = cleaner.clean([RawMedia("image", out.getvalue())])
         assert isinstance(answer, CleanMedia), answer
         assert resident_peak(cleaner) - before < MAX_GROWTH_BYTES
+
+
+LARGE = {
+    "progressive, 50 megapixels": ((8160, 6144), {"progressive": True, "subsampling": 2}),
+    "progressive, 26 megapixels of full colour": (
+        (6000, 4333),
+        {"progressive": True, "subsampling": 0},
+    ),
+    "baseline, 108 megapixels": ((12_000, 9000), {}),
+    "baseline, 200 megapixels": ((16_320, 12_240), {"quality": 20}),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_largest_pictures_of_phones_are_read(name: str) -> None:
+    size, options = LARGE[name]
+    out = io.BytesIO()
+    Image.radial_gradient("L").resize(size).convert("RGB").save(out, "JPEG", **options)
+    # Its processor time is bounded in any case.
+    with MediaCleaner(seconds_per_item=30) as cleaner:
+        cleaner.clean([RawMedia("image", jpeg())])
+        before, child = resident_peak(cleaner), cleaner.pid
+        for data in (out.getvalue(), out.getvalue()[:-2]):
+            [answer] = cleaner.clean([RawMedia("image", data)])
+            assert isinstance(answer, CleanMedia), answer
+        assert cleaner.pid == child
+        # It is the child's, and only while it reads a progressive one.
+        assert resident_peak(cleaner) - before < 2 * MAX_GROWTH_BYTES
+        limits = Path(f"/proc/{child}/limits").read_text()
+        found = re.search(r"Max data size +(\d+) +(\d+)", limits)
+        assert found
+        assert int(found[2]) - int(found[1]) == MORE_DATA_BYTES
 
 
 def collected(kind: Kind) -> list[Path]:
