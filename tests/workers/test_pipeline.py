@@ -148,7 +148,7 @@ def test_what_is_malformed_is_one_dead_letter_each_and_its_neighbours_are_scored
         b"not json",
         {"created_at": "2026-03-01T12:00:00Z", "text": "no id"},
         canonical("when", created_at="yesterday"),
-        canonical("cut", media=[_inline("image", jpeg()[:900])]),
+        canonical("cut", None, media=[_inline("image", jpeg()[:900])]),
         canonical("nothing", None),
     ]
     records = [r for n, b in enumerate(bad) for r in (canonical(f"good{n}"), b)]
@@ -294,7 +294,7 @@ def test_deletions_follow_the_words(stack: Stack) -> None:
     lonely = {"did": "did:plc:leaving", "time_us": 1_772_366_400_000_000}
     post = jetstream("words", "I feel so lonely tonight") | lonely
     post_id = f"bluesky:at://did:plc:leaving/{POST}/words"
-    cut = tweet(7, 901, full_text=" ")
+    cut = tweet(7, 901, created_at="soon")
     stack.produce("posts.raw.x", [*originals, *copies, cut])
     stack.produce("posts.raw.bluesky", [post])
     until(lambda: posts_of(stack.totals()) == before + 17, "they are counted")
