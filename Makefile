@@ -5,7 +5,7 @@ BIN := .venv/bin
 # of the time, also where the user's own setting is to keep none.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup lock demo test test-parts test-system lint generated screenshot browser trials bench clean
+.PHONY: setup lock demo test test-parts test-local test-system lint generated screenshot browser trials bench clean
 
 setup: .venv/.stamp
 
@@ -39,18 +39,23 @@ lock: setup
 demo: setup
 	@$(BIN)/weathervane demo
 
-# Much of the time is spent waiting for real servers: two halves side by side, each with its own.
-# What goes with which half is chosen so that they end at about the same time.
+# Much of the time is spent waiting for real servers: three parts side by side, each with its own.
+# What goes with which part is chosen so that they end at about the same time.
 LENT := tests/workers/test_infer.py
 PARTS := $(filter-out tests/workers/ tests/deploy/,$(wildcard tests/*/)) $(wildcard tests/test_*.py) $(LENT)
+LOCAL := $(wildcard tests/workers/test_local_*.py) $(addprefix tests/workers/test_,\
+    cli.py demo.py docs_commands.py nowhere.py pipeline.py where.py)
 test: setup
-	@$(MAKE) --no-print-directory --jobs=2 test-parts test-system
+	@$(MAKE) --no-print-directory --jobs=3 test-parts test-local test-system
 
 test-parts: setup
 	$(BIN)/pytest $(PARTS)
 
+test-local: setup
+	$(BIN)/pytest $(LOCAL)
+
 test-system: lint
-	$(BIN)/pytest tests/workers tests/deploy --ignore=$(LENT)
+	$(BIN)/pytest tests/workers tests/deploy $(addprefix --ignore=,$(LENT) $(LOCAL))
 
 lint: setup
 	$(BIN)/ruff format --check .
