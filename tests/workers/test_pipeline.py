@@ -280,6 +280,7 @@ def tweet(number: int, author: int, **fields: Any) -> dict[str, Any]:
     return {"id": number, "created_at": made, "full_text": "so sad today", "user": user} | fields
 
 
+@pytest.mark.timeout(400)
 def test_deletions_follow_the_words(stack: Stack) -> None:
     """Of an author, a post, a later version and an account: the copies go as the original does."""
     before = posts_of(stack.totals())
