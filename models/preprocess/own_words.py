@@ -19,7 +19,7 @@ _PHRASES: Final = (
     # What stands in place of words in a repost, and the labels of what is attached or linked.
     "(?:快)?[转轉](?:[发發](?:微博|了|理由)?|微博)?|分享(?:[图圖]片|[视視][频頻]|影片|[链鏈]接)"
     "|[网網][页頁][链鏈]接|查看[图圖]片|[图圖]片[评評][论論]|[评評][论論]配[图圖]|微博[视視][频頻]"
-    "|秒拍[视視][频頻]|[图圖]片|照片|相片|[动動][图圖]|[视視][频頻]|影片|音[频頻]|[链鏈]接"
+    "|(?:秒拍|快手|抖音)[视視][频頻]|(?:展[开開]|收起|查看|[阅閱][读讀])全文|[图圖]片|照片|相片|[动動][图圖]|[视視][频頻]|影片|音[频頻]|[链鏈]接"
     "|[无無](?:文字|正文|[内內]容)"
 )
 # "Replying to", "from", "reposted from", "shared from", "source", "by".
@@ -27,7 +27,8 @@ _CREDITS: Final = "回[复覆復]|[来來]自|[转轉]自|分享自|[来來]源|
 _LABELS: Final = (
     "[图圖]片|照片|相片|[动動][图圖]|[视視][频頻]|影片|[语語]音|音[频頻]|[链鏈]接|[动動][画畫]表情"
     "|表情|位置|文件|已[删刪]除|image|photo|picture|gif|video|audio|voice(?: message)?|link"
-    "|sticker|media|attachment|deleted(?: by (?:user|author))?|removed(?: by (?:moderator|reddit))?"
+    "|sticker|media|attachment|unavailable|deleted(?: by (?:user|author))?"
+    "|removed(?: by (?:moderator|reddit))?"
     "|no (?:text|caption|content|description|title)"
 )
 _MARKERS: Final = (
@@ -43,6 +44,7 @@ _NAME: Final = (
 _NOBODYS: Final = re.compile(
     "|".join(
         (
+            r":?//(?=\s{0,3}@)",  # no emoticon
             rf"(?:(?<!\w)(?:by|from|re:)(?!\w)|{_CREDITS})\s{{0,3}}:?\s{{0,3}}(?=@|https?(?!\w))",
             r"(?<![\w.+\-])(?:mailto:)?[\w.+\-]{1,64}@(?:[a-z0-9\-]{1,63}\.){1,4}[a-z]{2,24}(?!\w)",
             _NAME,

@@ -39,7 +39,13 @@ NOTHING = (
     ("reposting", ("Reposting @x", "reposting: https://t.co/x", "Retweeting @a @b")),
     (
         "Weibo's link",
-        ("O网页链接", "O网页链接 O网页链接", "O 网页链接", "转发理由:", "转发理由:转发微博"),
+        (
+            "O网页链接",
+            "O网页链接 O网页链接",
+            "O 网页链接",
+            "转发理由：//@小明:",
+            "转发理由:转发微博",
+        ),
     ),
     (
         "whose video",
@@ -53,6 +59,8 @@ NOTHING = (
             "我刚刚分享了@张三 的视频 http://t.cn/A6x",
             "人民日报的视频",
             "@张三的微博视频",
+            "@张三 的微博视频",
+            "小红的快手视频",
         ),
     ),
     (
@@ -69,6 +77,7 @@ NOTHING = (
             "抱歉，此微博已被删除。",
             "抱歉，该内容已被管理员删除",
             "转发微博//@小明:抱歉，此微博已被作者删除。",
+            "该微博仅作者可见",
             "//@小明: 此微博已被作者删除",
         ),
     ),
@@ -77,6 +86,7 @@ NOTHING = (
         (
             "This Tweet is unavailable.",
             "Tweet unavailable",
+            "User not found",
             "This Tweet was deleted by the Tweet author. Learn more",
             "This post is unavailable",
             "This Post is from an account that no longer exists. Learn more",
@@ -118,7 +128,13 @@ SAID = (
     ),
     (
         "about videos",
-        ("张三的微博视频太好笑了", "我喜欢你的视频", "看哭了 张三的微博视频", "感人的视频"),
+        (
+            "张三的微博视频太好笑了",
+            "我喜欢你的视频",
+            "看哭了 张三的微博视频",
+            "感人的视频",
+            "可怜的视频",
+        ),
     ),
     (
         "videos that were liked",
