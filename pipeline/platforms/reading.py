@@ -12,11 +12,19 @@ from pipeline.errors import Unreadable
 from pipeline.times import parse_time
 
 _BLOCKS = {"p", "div", "li", "blockquote", "pre", "ul", "ol", "h1", "h2", "h3"}
+_RAW = {"style", "script", "noscript", "title"}
+"""What ends at its first end tag, whatever its content looks like."""
+_UNSEEN = _RAW | {"head", "template"}
+_VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source",
+         "track", "wbr"}  # fmt: skip
 _MARKUP = re.compile(r"""(<[!?/a-zA-Z][^<>"']*(?:"[^"<]*"[^<>"']*|'[^'<]*'[^<>"']*)*>)""")
 """A tag, or what browsers take for a comment. None reaches beyond the next "<", so that all of them
 are found in one pass."""
 _NAME = re.compile(r"</?([a-zA-Z][^\s/>]*)")
 _ATTRIBUTE = re.compile(r"""[\s"'/](alt|class)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+))""", re.I)
+_EMOJI = re.compile(r"\s*(?:\[[^\[\]\s]{1,32}\]|:[\w+\-]{1,64}:|[^\w\s]{1,16})\s*")
+"""Emoji are pictures whose alternative text is their name, [笑cry] or :blobcat:, or the emoji
+itself. That of another picture describes it and is not what the post says."""
 
 
 def text(data: dict[str, Any], *names: str) -> str | None:
@@ -116,7 +124,7 @@ def _without_comments(html: str) -> str:
 
 def _shown(html: str) -> Iterator[str]:
     """Pieces of text, in their order."""
-    hidden: list[str] = []
+    hidden, depth = "", 0
     begun = False
     for index, piece in enumerate(_MARKUP.split(html)):
         if index % 2 == 0:
@@ -128,19 +136,32 @@ def _shown(html: str) -> Iterator[str]:
         if match is None:
             continue
         name = match[1].lower()
-        if piece.startswith("</"):
-            if hidden and hidden[-1] == name:
-                hidden.pop()
-            continue
-        given = {found[1].lower(): found[2] or found[3] or found[4] or ""
-                 for found in _ATTRIBUTE.finditer(piece)}  # fmt: skip
-        if name == "br" or (name in _BLOCKS and begun):
-            begun = True
-            yield "\n"
-        elif name == "img":
-            # Weibo's emoji are pictures whose alternative text is their name: [笑cry].
-            if not hidden:
+        if hidden == "head" and (name == "body" or name in _BLOCKS):
+            hidden = ""  # its end tag may be left out
+        if hidden:
+            if name == hidden:
+                depth += -1 if piece.startswith("</") else name not in _RAW
+                hidden = hidden if depth else ""
+        elif not piece.startswith("</"):
+            given = _attributes(piece) if "=" in piece else {}
+            if name == "br" or (name in _BLOCKS and begun):
                 begun = True
-                yield unescape(given.get("alt", ""))
-        elif hidden or "invisible" in given.get("class", "").split():
-            hidden.append(name)
+                yield "\n"
+            elif name == "img":
+                if _EMOJI.fullmatch(alternative := unescape(given.get("alt", ""))):
+                    begun = True
+                    yield alternative
+            elif name in _UNSEEN or (given and _invisible(name, given.get("class", ""))):
+                hidden, depth = name, 1
+
+
+def _attributes(tag: str) -> dict[str, str]:
+    return {
+        found[1].lower(): found[2] or found[3] or found[4] or ""
+        for found in _ATTRIBUTE.finditer(tag)
+    }
+
+
+def _invisible(name: str, classes: str) -> bool:
+    """Whether an element has Mastodon's class for what it hides, and can have content."""
+    return "invisible" in classes.split() and name not in _VOID
