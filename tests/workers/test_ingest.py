@@ -48,7 +48,9 @@ def record(offset: int, topic: str = "posts.raw.weathervane", **fields: Any) -> 
 
 def png(size: tuple[int, int] = (900, 600)) -> str:
     out = BytesIO()
-    Image.new("RGB", size, "teal").save(out, "PNG")
+    image = Image.new("RGB", size, "teal")
+    image.paste("white", (0, 0, size[0] // 2, size[1]))
+    image.save(out, "PNG")
     return base64.b64encode(out.getvalue()).decode()
 
 
