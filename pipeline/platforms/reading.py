@@ -19,6 +19,16 @@ _NAME = re.compile(r"</?([a-zA-Z][^\s/>]*)")
 _ATTRIBUTE = re.compile(r"""[\s"'/](alt|class)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+))""", re.I)
 
 
+def type_name(value: object) -> str:
+    """What a value of JSON is, in its own words."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    kinds = {str: "a text", list: "a list", dict: "an object", int: "a number", float: "a number"}
+    return kinds.get(type(value), "something else")
+
+
 def text(data: dict[str, Any], *names: str) -> str | None:
     """The first of these fields that is a text and not empty."""
     found = (data.get(name) for name in names)
