@@ -107,7 +107,9 @@ class Ingest:
         nothing_left = not cleaned and not (post.text and post.text.strip())
         if nothing_left and not any(item.reason in LEFT_ALONE for item in draft.unread):
             first = draft.unread[0]
-            reason = why.get(first.index) or _SAID.get(first.reason, f"it cannot be read ({first.reason})")
+            reason = why.get(first.index) or _SAID.get(
+                first.reason, f"it cannot be read ({first.reason})"
+            )
             draft.error = Unreadable(f"media[{first.index}]: {reason}; there is no text to score")
 
     def _answers(self, draft: _Draft) -> list[Outgoing]:

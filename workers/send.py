@@ -28,8 +28,8 @@ def send_files(
     """Send the records of the files (`workers.record_files`); `-` is standard input.
 
     Raises:
-        SettingsError: the platform is unknown, the rate is not positive and finite, or a file is missing,
-            empty, or most of it is no JSON records.
+        SettingsError: the platform is unknown, the rate is not positive and finite, or a file is
+            missing or empty, or most of its lines are no JSON objects.
         WeathervaneError: some lines were refused; all others were sent.
     """
     if platform not in DECODERS:

@@ -113,7 +113,8 @@ def _decode(name: str, container: InputContainer) -> bytes:
     if context.sample_rate not in _RATES or context.channels not in _CHANNELS:
         raise Unusable(
             f"the {name} claims {context.sample_rate} samples a second and "
-            f"{context.channels or 'no or too many'} channels; {_RATES[0]} to {_RATES[-1]} and 1 to {_CHANNELS[-1]} are read"
+            f"{context.channels or 'no or too many'} channels; "
+            f"{_RATES[0]} to {_RATES[-1]} and 1 to {_CHANNELS[-1]} are read"
         )
     context.thread_count = 1
     pcm = bytearray()

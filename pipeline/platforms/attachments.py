@@ -42,7 +42,9 @@ def _part(item: object) -> tuple[Media, UnreadReason | None]:
     mime = good.get("mime")
     if mime is None and isinstance(given, str):
         mime = _mime_of(given)
-    attachment = Media(_kind(item.get("kind"), mime or ""), mime, good.get("url"), alt=good.get("alt"))
+    attachment = Media(
+        _kind(item.get("kind"), mime or ""), mime, good.get("url"), alt=good.get("alt")
+    )
     if given is None:
         return attachment, None if "url" in good else "malformed"
     data = _decoded(given) if isinstance(given, str) else None

@@ -10,7 +10,16 @@ from typing import Any
 
 from pipeline.errors import Unreadable
 from pipeline.platforms.canonical import checked, deleted, load_object
-from pipeline.platforms.reading import empty_text, identity, member, members, number, plain, text, type_name
+from pipeline.platforms.reading import (
+    empty_text,
+    identity,
+    member,
+    members,
+    number,
+    plain,
+    text,
+    type_name,
+)
 from pipeline.post import Author, Media, MediaKind, Post
 from pipeline.times import parse_time
 

@@ -192,7 +192,8 @@ SPELT: dict[str, dict[str, Any]] = {
     "an unknown kind and type": {"kind": 7, "mime": "application/x", "bytes": PLAIN},
     "in capitals": {"kind": "Image", "mime": "AUDIO/WAV", "bytes": PLAIN},
     "in lines": GOOD | {"bytes": base64.encodebytes(PICTURE).decode()},
-    "in lines of CRLF": GOOD | {"bytes": base64.encodebytes(PICTURE).decode().replace("\n", "\r\n")},
+    "in lines of CRLF": GOOD
+    | {"bytes": base64.encodebytes(PICTURE).decode().replace("\n", "\r\n")},
     "without padding": GOOD | {"bytes": PLAIN.rstrip("=")},
     "for URLs": GOOD | {"bytes": base64.urlsafe_b64encode(PICTURE).decode().rstrip("=")},
     "a data address": GOOD | {"bytes": "data:image/png;base64," + PLAIN},

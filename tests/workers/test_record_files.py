@@ -130,7 +130,9 @@ def test_a_file_of_other_lines_is_refused_though_one_of_them_is_a_record(
     file = tmp_path / "README.md"
     file.write_bytes(before + MARKDOWN)
     number = before.count(b"\n") + 1
-    with pytest.raises(SettingsError, match=rf"line {number} is '# Posts', and [56]\d of its") as no:
+    with pytest.raises(
+        SettingsError, match=rf"line {number} is '# Posts', and [56]\d of its"
+    ) as no:
         count_records(file)
     assert "nothing of it was sent" in str(no.value)
     assert "\n" not in str(no.value)
