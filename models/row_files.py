@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,6 +24,8 @@ CSV_NAMES = (".csv", ".tsv")
 JSON_NAMES = (".jsonl", ".ndjson", ".json")
 SUFFIXES = (".parquet", *(n + z for n in (*CSV_NAMES, *JSON_NAMES) for z in ("", ".gz")))
 """The names of files that are read, by their endings."""
+_END = "\x1cend of the file\x1c"
+"""Read as a line after the last, which shows whether a quote is open there."""
 LONGEST_CELL = 1 << 27  # characters of a CSV cell: a picture in base64 is one
 DAMAGED = (OSError, pa.ArrowException, EOFError, zlib.error, UnicodeDecodeError)
 
@@ -136,12 +138,14 @@ def _open_csv(path: Path, wanted: Sequence[str]) -> RowFile:
     with _text(path) as lines:
         head = lines.readline()
     mark = "\t" if "\t" in head else max(",;", key=head.count)
-    names = next(csv.reader([head], delimiter=mark), [])
+    names = next(csv.reader([head, _END], delimiter=mark), [])
+    if names and names[-1].endswith(_END):
+        raise DataError(f"{path} line 1: a quote is opened there and never closed")
     columns = matched(path, names, wanted)
 
     def read(size: int) -> Iterator[list[Row]]:
         with _text(path) as lines:
-            reader = csv.reader(lines, delimiter=mark)
+            reader = csv.reader(chain(lines, [_END]), delimiter=mark)
             next(reader, None)
             places = {ours: names.index(theirs) for ours, theirs in columns.items()}
             filled = (cells for cells in _cells(path, reader, len(names)) if cells)
@@ -152,15 +156,21 @@ def _open_csv(path: Path, wanted: Sequence[str]) -> RowFile:
 
 
 def _cells(path: Path, reader: Any, width: int) -> Iterator[list[str]]:
+    begin = reader.line_num + 1
     try:
         for cells in reader:
+            if cells == [_END]:
+                return
+            if cells and cells[-1].endswith(_END):
+                raise DataError(f"{path} line {begin}: a quote is opened there and never closed")
             if cells and len(cells) != width:
                 raise DataError(
-                    f"{path} line {reader.line_num} has {len(cells)} cells, its first line {width}"
+                    f"{path} line {begin} has {len(cells)} cells, its first line {width}"
                 )
             yield cells
+            begin = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{path} line {reader.line_num}: {error}") from error
+        raise DataError(f"{path} line {begin}: {error}") from error
 
 
 def _open_json(path: Path, wanted: Sequence[str]) -> RowFile:

@@ -196,6 +196,11 @@ def _stand_in(batch: Any, first: int, last: int, reason: str) -> DefaultRecord:
 
 
 def _said(error: Exception) -> str:
+    """What the reader of a reason needs: our own words as they are, a codec's with its name."""
+    if isinstance(error, IndexError):
+        return "it ends too early"
+    if type(error) is ValueError:
+        return str(error)[:300]
     return f"{type(error).__name__}: {error}"[:300]
 
 

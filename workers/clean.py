@@ -15,6 +15,7 @@ from PIL import ExifTags, Image
 from models.preprocess.audio import MAX_SECONDS, RATE
 from models.preprocess.cleaning import Cleaned, Part, Spoilt
 from pipeline.media import MediaCleaner, MediaError, RawMedia
+from pipeline.media.nothing import is_blank, is_silent
 
 CHILDREN = 4  # at most, where there are processors for them
 MAX_SIDE = 256  # pixels of a clean picture
@@ -91,7 +92,7 @@ def is_clean(part: Part) -> bool:
 
 
 def _is_clean_picture(data: bytes) -> bool:
-    """A small JPEG, upright, grey or in colour, whole."""
+    """A small JPEG, upright, grey or in colour, whole, with something on it."""
     if not data.startswith(b"\xff\xd8\xff"):
         return False
     with Image.open(io.BytesIO(data), formats=["JPEG"]) as picture:
@@ -99,11 +100,11 @@ def _is_clean_picture(data: bytes) -> bool:
         if not small or picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
             return False
         picture.load()
-    return True
+        return not is_blank(picture)
 
 
 def _is_clean_sound(data: bytes) -> bool:
-    """FLAC, 16 kHz, mono, 16 bits, at most 15 s, whole."""
+    """FLAC, 16 kHz, mono, 16 bits, at most 15 s, whole, with something to hear."""
     if not data.startswith(b"fLaC"):
         return False
     with soundfile.SoundFile(io.BytesIO(data)) as sound:
@@ -111,4 +112,5 @@ def _is_clean_sound(data: bytes) -> bool:
             return False
         if not LEAST_FRAMES <= sound.frames <= MAX_FRAMES:
             return False
-        return bool(len(sound.read(dtype="int16")) == sound.frames)
+        samples = sound.read(dtype="int16")
+        return len(samples) == sound.frames and not is_silent(samples.tobytes())

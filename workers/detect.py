@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,8 @@ def detect_csv(source: Path, out: Path) -> None:
     stand. A row without a value is not judged. `out` is complete or untouched.
 
     Raises:
-        WeathervaneError: naming the line of a row that cannot be read, or the file.
+        WeathervaneError: naming the line of a row that cannot be read, or the file, also where no
+            row has a value.
     """
     if out.is_dir():
         raise WeathervaneError(f"{out} is a folder; name the file to write")
@@ -46,7 +48,7 @@ def detect_csv(source: Path, out: Path) -> None:
         with partial.open("w", newline="", encoding="utf-8") as results:
             writer = csv.writer(results, delimiter=shape.mark, lineterminator="\n")
             writer.writerow([*(shape.header or HEADER), *FOUND])
-            writer.writerows(rows)
+            _write(writer, rows, source)
         partial.replace(out)
     except OSError as error:
         raise WeathervaneError(f"{error.filename}: {error.strerror}") from error
@@ -54,6 +56,18 @@ def detect_csv(source: Path, out: Path) -> None:
         raise WeathervaneError(f"{source} is not UTF-8 text: {error.reason}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _write(writer: Any, rows: Iterable[list[str]], source: Path) -> None:
+    judged = found = 0
+    for row in rows:
+        writer.writerow(row)
+        judged += row[-3] != ""
+        found += row[-2] == "1"
+    if not judged:
+        raise WeathervaneError(f"{source} has no row with a value: there is nothing to judge")
+    if not found:
+        print(f"no anomaly was found among {judged:,} values", file=sys.stderr)
 
 
 def _detect_pipe(source: Path, out: Path) -> None:

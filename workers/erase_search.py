@@ -104,7 +104,7 @@ class Findings:
         post = _post_of(letter, platform)
         if post is not None:
             return post.id in self.ids or self._is_own(post) or self._is_copy(post)
-        return _names(letter.value or b"", self.name, platform)
+        return _names(letter, self.name)
 
 
 def search(settings: Settings, of: Literal["post", "author"], name: str) -> Findings:
@@ -175,25 +175,34 @@ def _post_of(letter: Record, platform: str) -> Written | Post | None:
         return None
 
 
-def _names(value: bytes, name: str, platform: str) -> bool:
-    """Whether a text that cannot be read names it: as a text of its own, or as a number where an
-    id stands.
+def _names(letter: Record, name: str) -> bool:
+    """Whether a text that cannot be read names it: with its platform, or, in what is of that very
+    platform, as a text of its own or as a number where an id stands.
     """
+    value = letter.value or b""
     given, _, native = name.partition(":")
-    texts = (
-        [name]
-        if platform in DECODERS and platform not in (given, "weathervane")
-        else [
-            name,
-            native,
-        ]
-    )
-    if any(text in value for each in texts for text in _as_json(each)):
+    if any(text in value for text in _as_json(name)):
         return True
-    if not native.isdigit() or len(texts) == 1:
+    if _platform_of(letter) != given:
+        return False
+    if any(text in value for text in _as_json(native)):
+        return True
+    if not native.isdigit():
         return False
     number = rb'id(?:_?str)?"\s*:\s*' + native.encode() + rb"\b"
     return re.search(number, value) is not None
+
+
+def _platform_of(letter: Record) -> str:
+    """The platform of a text that cannot be read: of its topic, or, where canonical posts of any
+    platform stand, the one that it says.
+    """
+    topic = letter.topic.removesuffix(dead_letter_topic(""))
+    platform = topic.removeprefix(RAW_PREFIX)
+    if topic.startswith(RAW_PREFIX) and platform != "weathervane":
+        return platform
+    said = re.search(rb'"platform"\s*:\s*"([^"]*)"', letter.value or b"")
+    return said[1].decode("utf-8", "replace") if said else "weathervane"
 
 
 def _as_json(text: str) -> tuple[bytes, bytes]:

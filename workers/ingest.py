@@ -37,6 +37,11 @@ MAX_CLEANED = 4
 MEDIA_SECONDS = 15.0
 """For the media of a batch; after it no post with media is begun."""
 _HEADER_ROOM = 20_000
+_SAID = {
+    "malformed": "it is no object with kind and bytes or url",
+    "bad_encoding": "its bytes are not base64",
+}
+"""Of an attachment that the cleaner never saw."""
 
 
 @dataclass(slots=True)
@@ -102,7 +107,9 @@ class Ingest:
         nothing_left = not cleaned and not (post.text and post.text.strip())
         if nothing_left and not any(item.reason in LEFT_ALONE for item in draft.unread):
             first = draft.unread[0]
-            reason = why.get(first.index) or f"it cannot be read ({first.reason})"
+            reason = why.get(first.index) or _SAID.get(
+                first.reason, f"it cannot be read ({first.reason})"
+            )
             draft.error = Unreadable(f"media[{first.index}]: {reason}; there is no text to score")
 
     def _answers(self, draft: _Draft) -> list[Outgoing]:

@@ -14,11 +14,15 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import SettingsError
+import msgspec
+
+from pipeline.errors import UNDECODABLE, SettingsError, Unreadable
+from pipeline.platforms.mending import mended
 
 GZIP = b"\x1f\x8b"
 OTHERS = {
@@ -32,6 +36,8 @@ LOOKED_AT = 50
 """Lines after the first that show whether a file has a record a line, where that one is none."""
 WHOLE_BYTES = 1_000_000_000
 """Largest file that is read as a whole, which an array and records over several lines are."""
+
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 Record = tuple[str, bytes]
 """Where it stands, and its bytes."""
@@ -54,6 +60,64 @@ def read_records(file: Path) -> Iterator[Record]:
         raise SettingsError(f"{file} is no UTF-16 text: {error.reason}") from error
 
 
+def count_records(file: Path) -> int:
+    """How many records a file holds; all are looked at.
+
+    Raises:
+        SettingsError: as `read_records`, or most of the lines are no JSON objects. A few of them
+            among records are for ingest to refuse.
+    """
+    seen = _Lines()
+    for where, line in read_records(file):
+        seen.take(where.removeprefix(f"{file} "), line)
+    seen.refuse_most(file)
+    return seen.count
+
+
+@dataclass(slots=True)
+class _Lines:
+    """How many lines there are, how many of them are no objects, and the first of those."""
+
+    count: int = 0
+    bad: int = 0
+    first: str = ""
+
+    @classmethod
+    def of(cls, lines: Iterable[tuple[int, bytes]]) -> _Lines:
+        made = cls()
+        for number, line in lines:
+            made.take(f"line {number}", line)
+        return made
+
+    def take(self, where: str, line: bytes) -> None:
+        self.count += 1
+        if not _is_object(line):
+            self.bad += 1
+            self.first = self.first or f"{where} is {_shown(line)}"
+
+    def refuse_most(self, file: Path, which: str = "") -> None:
+        """Raises SettingsError where most are no objects."""
+        if self.bad == self.count:
+            raise SettingsError(f"{file} holds no JSON records: {self.first}")
+        if 2 * self.bad > self.count:
+            raise SettingsError(
+                f"{file} is no file of JSON records: {self.first}, and {self.bad:,} of its "
+                f"{which}{self.count:,} lines are no objects; nothing of it was sent"
+            )
+
+
+def _is_object(line: bytes) -> bool:
+    """Whether ingest would read a line as an object."""
+    try:
+        _object.decode(line)
+    except UNDECODABLE:
+        try:
+            return isinstance(mended(line), dict)
+        except Unreadable:
+            return False
+    return True
+
+
 def _records(file: Path, lines: Iterator[bytes]) -> Iterator[Record]:
     numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
     first = list(islice(numbered, 1))
@@ -65,9 +129,7 @@ def _records(file: Path, lines: Iterator[bytes]) -> Iterator[Record]:
         if _is_spread(first):
             yield from _values(file, _text(file, chain(first, numbered)))
             return
-        if not any(_is_record(line) for _, line in first):
-            number, line = first[0]
-            raise SettingsError(f"{file} holds no JSON records: line {number} is {_shown(line)}")
+        _Lines.of(first).refuse_most(file, "first ")
     for number, line in chain(first, numbered):
         yield f"{file} line {number}", line.strip()
 

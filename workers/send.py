@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from pipeline.platforms import DECODERS
 from pipeline.settings import Settings
 from pipeline.topics import MAX_RECORD_BYTES, RAW_PREFIX
 from workers.progress import Progress
-from workers.record_files import read_records
+from workers.record_files import count_records, read_records
 
 _OVERHEAD = 200
 """Bytes that Kafka adds to a record and its batch, at most."""
@@ -27,14 +28,14 @@ def send_files(
     """Send the records of the files (`workers.record_files`); `-` is standard input.
 
     Raises:
-        SettingsError: the platform is unknown, the rate is not positive, or a file is missing,
-            empty or holds no JSON records.
+        SettingsError: the platform is unknown, the rate is not positive and finite, or a file is
+            missing or empty, or most of its lines are no JSON objects.
         WeathervaneError: some lines were refused; all others were sent.
     """
     if platform not in DECODERS:
         raise SettingsError(f"--platform {platform}: known are {', '.join(DECODERS)}")
-    if rate is not None and rate <= 0:
-        raise SettingsError("--rate: must be more than 0 records a second")
+    if rate is not None and not 0 < rate < math.inf:
+        raise SettingsError("--rate: must be a finite number of records a second, more than 0")
     _check(files)
     total = _count(files)  # which also finds what cannot be sent before anything is
     topic = f"{RAW_PREFIX}{platform}"
@@ -82,9 +83,8 @@ def _check(files: Sequence[Path]) -> None:
 
 def _count(files: Sequence[Path]) -> int | None:
     """Records to send; None where one of the files can be read once only, as pipes can."""
-    if not all(file.is_file() for file in files):
-        return None
-    return sum(1 for file in files for _ in read_records(file))
+    counts = [count_records(file) for file in files if file.is_file()]
+    return sum(counts) if len(counts) == len(files) else None
 
 
 def _wait_until(moment: float) -> None:

@@ -14,6 +14,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from pipeline.media.formats import sniff_sound, without_tag
+from pipeline.media.nothing import is_silent
 from pipeline.media.unusable import Unusable
 from pipeline.media.wav import with_true_length
 
@@ -90,6 +91,8 @@ def clean_audio(data: bytes) -> bytes:
             f"{1000 * MIN_SAMPLES // SAMPLE_RATE} are needed",
             "no_sound",
         )
+    if is_silent(pcm):
+        raise Unusable(f"the {name} is silent: nothing in it is louder than −60 dBFS", "no_sound")
     return _flac(pcm)
 
 
@@ -109,8 +112,9 @@ def _decode(name: str, container: InputContainer) -> bytes:
     context = stream.codec_context
     if context.sample_rate not in _RATES or context.channels not in _CHANNELS:
         raise Unusable(
-            f"the {name} claims {context.sample_rate} samples a second and {context.channels} "
-            f"channels; {_RATES[0]} to {_RATES[-1]} and 1 to {_CHANNELS[-1]} are read"
+            f"the {name} claims {context.sample_rate} samples a second and "
+            f"{context.channels or 'no or too many'} channels; "
+            f"{_RATES[0]} to {_RATES[-1]} and 1 to {_CHANNELS[-1]} are read"
         )
     context.thread_count = 1
     pcm = bytearray()

@@ -24,6 +24,7 @@ from PIL import (
 from pipeline.media import jpeg, limits
 from pipeline.media.bands import MAX_SIDE, shrunk
 from pipeline.media.formats import sniff_picture
+from pipeline.media.nothing import is_blank
 from pipeline.media.png import pixels_only
 from pipeline.media.still import read_heic, read_still
 from pipeline.media.unusable import Unusable
@@ -65,6 +66,8 @@ def clean_image(data: bytes) -> bytes:
     name = sniff_picture(data)
     small = _READERS[name](data)
     small.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+    if is_blank(small):
+        raise Unusable(f"the {name} shows one colour alone", "blank")
     out = io.BytesIO()
     small.save(out, "JPEG", quality=JPEG_QUALITY)
     return out.getvalue()

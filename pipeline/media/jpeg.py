@@ -70,7 +70,10 @@ def read_without_end(
     """
     tail = random.Random(0).randbytes(4096).replace(b"\xff", b"\xfe")
     body = data.rstrip(b"\0").removesuffix(b"\xff")
-    first, second = read(body + _END), read(body + tail + _END)
+    try:
+        first, second = read(body + _END), read(body + tail + _END)
+    except Unusable as error:
+        raise cut from error  # what it says of the length is of the mended bytes
     differing = ImageChops.difference(first, second).getbbox()
     if differing and differing[1] < first.height * (1 - _MAY_MISS):
         raise cut

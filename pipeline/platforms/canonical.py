@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, cast, get_args
+from typing import Any
 
 import msgspec
 
@@ -16,18 +16,15 @@ from pipeline.bounds import (
     MOST_DELETED_WITH,
 )
 from pipeline.errors import UNDECODABLE, Unreadable
-from pipeline.media.reasons import UnreadReason
 from pipeline.notice import Action, Notice, Subject
+from pipeline.platforms.attachments import media_of
 from pipeline.platforms.mending import mended
-from pipeline.platforms.reading import identity, number, text
+from pipeline.platforms.reading import identity, number, text, type_name
 from pipeline.post import (
     Author,
     IngestedPost,
-    Media,
-    MediaKind,
     Post,
     Revision,
-    UnreadMedia,
 )
 from pipeline.times import parse_time
 
@@ -81,7 +78,7 @@ def load_object(value: bytes) -> dict[str, Any]:
     except UNDECODABLE:
         data = mended(value)
     if not isinstance(data, dict):
-        raise Unreadable(f"the JSON is a {type(data).__name__}; expected an object with an id")
+        raise Unreadable(f"the JSON is {type_name(data)}; expected an object with an id")
     return data
 
 
@@ -175,7 +172,7 @@ def _by_field(data: dict[str, Any]) -> Post:
     if data.get("id") is None:
         raise Unreadable("no id; expected a text like weathervane:42")
     if not isinstance(data["id"], str):
-        raise Unreadable(f"id is a {type(data['id']).__name__}; expected a text")
+        raise Unreadable(f"id is {type_name(data['id'])}; expected a text")
     if data.get("created_at") is None and data.get("deleted") is True:
         return deleted(data["id"], "weathervane")
     if data.get("created_at") is None:
@@ -183,7 +180,7 @@ def _by_field(data: dict[str, Any]) -> Post:
     moment: datetime = parse_time(data["created_at"])
     words = data.get("text")
     if words is not None and not isinstance(words, str):
-        raise Unreadable(f"text is a {type(words).__name__}; expected a text or null")
+        raise Unreadable(f"text is {type_name(words)}; expected a text or null")
     fields: dict[str, Any] = {}
     for name, kind in _OPTIONAL.items():
         if data.get(name) is not None:
@@ -193,7 +190,7 @@ def _by_field(data: dict[str, Any]) -> Post:
                 continue
     fields["author"] = _author(data.get("author"))
     fields["edited_at"] = _moment_of_edit(data.get("edited_at"), None)
-    media, unread = _media(data.get("media"))
+    media, unread = media_of(data.get("media"))
     post = Post(id=data["id"], created_at=moment, text=words, media=media, **fields)
     return IngestedPost(**msgspec.structs.asdict(post), unread_media=unread) if unread else post
 
@@ -213,48 +210,3 @@ def _moment_of_edit(value: object, created_at: datetime | None) -> datetime | No
         moment = parse_time(value)
         return moment if created_at is None or moment > created_at else None
     return None
-
-
-def _media(value: object) -> tuple[tuple[Media, ...], tuple[UnreadMedia, ...]]:
-    """The attachments, each in its place, and those of them that nothing can be made of."""
-    if value is None:
-        return (), ()
-    media: list[Media] = []
-    unread: list[UnreadMedia] = []
-    for index, item in enumerate(value if isinstance(value, list) else [value]):
-        try:
-            media.append(msgspec.convert(item, Media))
-        except msgspec.ValidationError:
-            attachment, reason = _part_of_media(item)
-            media.append(attachment)
-            if reason is not None:
-                unread.append(UnreadMedia(index, attachment.kind, reason))
-    return tuple(media), tuple(unread)
-
-
-def _part_of_media(item: object) -> tuple[Media, UnreadReason | None]:
-    """What is good of an attachment that is not as it should be, and why it is not read."""
-    if not isinstance(item, dict):
-        return Media(kind="image"), "malformed"
-    texts = {name: item.get(name) for name in ("mime", "url", "alt")}
-    good = {name: text for name, text in texts.items() if isinstance(text, str)}
-    kind, known = _kind(item.get("kind"), good.get("mime", ""))
-    attachment = Media(kind, good.get("mime"), good.get("url"), alt=good.get("alt"))
-    if not known:
-        return attachment, "malformed"
-    data = item.get("bytes")
-    if data is None:
-        return attachment, None if "url" in good else "malformed"
-    try:
-        return msgspec.structs.replace(attachment, data=msgspec.convert(data, bytes)), None
-    except msgspec.ValidationError:
-        return attachment, "bad_encoding"
-
-
-def _kind(kind: object, mime: str) -> tuple[MediaKind, bool]:
-    """As given, or else as the MIME type says, or else a picture; and whether it was given."""
-    for name in get_args(MediaKind):
-        if kind == name:
-            return cast(MediaKind, name), True
-    family = mime.partition("/")[0]
-    return (cast(MediaKind, family) if family in get_args(MediaKind) else "image"), False

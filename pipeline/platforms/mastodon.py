@@ -10,7 +10,16 @@ from typing import Any
 
 from pipeline.errors import Unreadable
 from pipeline.platforms.canonical import checked, deleted, load_object
-from pipeline.platforms.reading import empty_text, identity, member, members, number, plain, text
+from pipeline.platforms.reading import (
+    empty_text,
+    identity,
+    member,
+    members,
+    number,
+    plain,
+    text,
+    type_name,
+)
 from pipeline.post import Author, Media, MediaKind, Post
 from pipeline.times import parse_time
 
@@ -44,7 +53,7 @@ def decode(value: bytes) -> Post | None:
     if isinstance(payload, str):
         payload = load_object(payload.encode("utf-8", "surrogatepass"))
     if not isinstance(payload, dict):
-        raise Unreadable(f"the payload of {event} is a {type(payload).__name__}; expected a status")
+        raise Unreadable(f"the payload of {event} is {type_name(payload)}; expected a status")
     return _status(payload)
 
 

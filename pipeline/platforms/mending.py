@@ -19,6 +19,7 @@ _HALF = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 """Halves of UTF-16 written as if they were characters: CESU-8, and what is left of a cut one."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BOM = "\ufeff"
+_MOST_DIGITS = 1000
 _FEW = 3
 _FOREIGN = 1 / 2
 """A text of which more than this share is no UTF-8, and more than a FEW characters, is in another
@@ -34,11 +35,16 @@ def mended(value: bytes) -> Any:
     text = _decoded(value)
     try:
         # Characters below the space are no JSON in a text, and say what they mean all the same.
-        return _whole(json.loads(text, strict=False))
+        return _whole(json.loads(text, strict=False, parse_int=_number))
     except RecursionError as error:
         raise Unreadable("the JSON is nested too deeply") from error
     except ValueError as error:
         raise Unreadable(f"not JSON: {error}") from error
+
+
+def _number(digits: str) -> int | float:
+    """A number of more digits than Python reads is no id, time or count: infinity, like 1e999."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
 
 
 def _decoded(value: bytes) -> str:

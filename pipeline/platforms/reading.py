@@ -27,6 +27,16 @@ _EMOJI = re.compile(r"\s*(?:\[[^\[\]\s]{1,32}\]|:[\w+\-]{1,64}:|[^\w\s]{1,16})\s
 itself. That of another picture describes it and is not what the post says."""
 
 
+def type_name(value: object) -> str:
+    """What a value of JSON is, in its own words."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    kinds = {str: "a text", list: "a list", dict: "an object", int: "a number", float: "a number"}
+    return kinds.get(type(value), "something else")
+
+
 def text(data: dict[str, Any], *names: str) -> str | None:
     """The first of these fields that is a text and not empty."""
     found = (data.get(name) for name in names)

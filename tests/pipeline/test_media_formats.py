@@ -53,7 +53,8 @@ def inside(data: bytes, *path: bytes) -> bytes:
 def tiled_heic(columns: int, rows: int, tile: int = 512) -> bytes:
     """A picture of many tiles (ISO 23008-12, 6.6.2.3), as telephones write it; all are the same."""
     out = io.BytesIO()
-    pillow_heif.from_pillow(Image.new("RGB", (tile, tile), "red")).save(out, quality=60)
+    one_half = Image.open(io.BytesIO(picture("PNG", (tile, tile))))
+    pillow_heif.from_pillow(one_half).save(out, quality=60)
     one_tile, count = out.getvalue(), columns * rows
     pixels = inside(one_tile, b"mdat")
     tiles, grid = range(1, count + 1), count + 1

@@ -89,16 +89,25 @@ def test_a_bluesky_update_is_an_edit() -> None:
             canonical_record(text="?").replace(b"?", "气死我了".encode("gbk")),
             "not UTF-8 at byte 71",
         ),
-        (b"[1]", "the JSON is a list"),
+        (b"[1]", "the JSON is a list; expected an object with an id"),
+        (b"null", "the JSON is null; expected"),
+        (b"17", "the JSON is a number; expected"),
+        (b"1.5", "the JSON is a number; expected"),
+        (b'"so happy"', "the JSON is a text; expected"),
+        (b"true", "the JSON is true; expected"),
+        (b"-" + b"9" * 5000, "the JSON is a number; expected"),
+        (b'{"id": ' + b"9" * 5000 + b"}", "id is a number; expected a text"),
+        (canonical_record(created_at=0).replace(b": 0", b": " + b"9" * 5000), "is not a time"),
+        (canonical_record(text={}), "text is an object; expected a text or null"),
         (b'{"text": "no id"}', "no id"),
-        (b'{"id": 5, "text": "x"}', "id is a int"),
+        (b'{"id": 5, "text": "x"}', "id is a number"),
         (canonical_record(id=" "), "id is empty"),
         (canonical_record(id="x" * 600), "id has 600 characters"),
         (b'{"id": "a", "text": "x"}', "no created_at"),
         (canonical_record(created_at="yesterday"), "created_at is not a time: 'yesterday'"),
         (canonical_record(created_at="0001-01-01T00:00:00Z"), "created_at is not a time"),
         (canonical_record(text=None), "neither text nor media"),
-        (canonical_record(text=7), "text is a int"),
+        (canonical_record(text=7), "text is a number"),
         (b"[" * 100_000, "nested too deeply"),
         (canonical_record()[:-1] + b', "more": ' + b"[" * 100_000, "nested too deeply"),
     ],
@@ -107,6 +116,11 @@ def test_what_cannot_be_read_says_why(value: bytes, reason: str) -> None:
     with pytest.raises(Unreadable) as error:
         canonical.decode(value)
     assert reason in str(error.value)
+
+
+def test_a_number_of_too_many_digits_costs_its_field() -> None:
+    record = canonical_record()[:-1] + b', "more": ' + b"9" * 5000 + b', "lang": ' + b"9" * 5000
+    assert canonical.decode(record + b"}").lang is None
 
 
 @pytest.mark.parametrize("text", ["", " \n", "\u200b\u2060", "\u3000"])

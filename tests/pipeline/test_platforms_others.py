@@ -236,7 +236,7 @@ def test_a_weibo_that_is_gone_or_not_public_is_no_post() -> None:
         ("mastodon", STATUS | {"created_at": "soon"}, "created_at is not a time"),
         ("mastodon", STATUS | {"content": None}, "neither text nor media"),
         ("mastodon", {"event": "update", "payload": "{"}, "not JSON"),
-        ("mastodon", {"event": "update", "payload": 7}, "the payload of update is a int"),
+        ("mastodon", {"event": "update", "payload": 7}, "the payload of update is a number"),
         ("mastodon", {"event": "delete"}, "no payload"),
         ("x", {"data": [TWEET]}, "data is a list: a page of tweets"),
         ("x", {"errors": [{"title": "Not Found"}]}, "errors of the API"),

@@ -194,3 +194,21 @@ def test_a_file_scores_as_in_the_benchmark(tmp_path: Path) -> None:
     with (tmp_path / "out.csv").open(newline="") as lines:
         found = [float(row["score"]) for row in csv.DictReader(lines)]
     assert found == pytest.approx(scores, abs=1e-6)
+
+
+@pytest.mark.parametrize("values", [[], ["nan"], ["NaN", "", "null"] * 100])
+def test_a_file_without_values_is_refused(tmp_path: Path, values: list[str]) -> None:
+    source, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    rows = (f"2026-01-05 00:{at % 60:02},{value}\n" for at, value in enumerate(values))
+    source.write_text(HEADER + "".join(rows))
+    with pytest.raises(WeathervaneError, match=r"in\.csv has no row with a value"):
+        detect_csv(source, out)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_what_has_no_anomaly_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = judged(tmp_path, HEADER + "".join(f"2026-01-05 {h:02}:00,7\n" for h in range(24)))
+    assert {row[1] for row in found[1:]} == {"0"}
+    assert capsys.readouterr().err == "no anomaly was found among 24 values\n"
+    judged(tmp_path, HEADER + rows_of(500))
+    assert capsys.readouterr().err == ""

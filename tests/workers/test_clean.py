@@ -34,6 +34,9 @@ def sound(
     return Part("audio", out.getvalue())
 
 
+FLAT, SILENCE = io.BytesIO(), io.BytesIO()
+Image.new("RGB", (40, 40), "teal").save(FLAT, "JPEG")
+soundfile.write(SILENCE, np.zeros(8000), 16_000, format="FLAC", subtype="PCM_16")
 CLEAN = {
     "colour": picture(),
     "grey": picture(mode="L"),
@@ -53,6 +56,8 @@ NOT_YET = {
     "16 s": sound(n=256_000),
     "cut sound": Part("audio", CLEAN["15 s"].data[:-500]),
     "nothing": Part("image", b""),
+    "one colour": Part("image", FLAT.getvalue()),
+    "silence": Part("audio", SILENCE.getvalue()),
 }
 
 
@@ -76,6 +81,8 @@ def test_answers_stand_in_the_order_of_the_parts() -> None:
         "cut",
         "cut sound",
         "nothing",
+        "one colour",
+        "silence",
     }
     for name, answer in found.items():
         if isinstance(answer, Cleaned):

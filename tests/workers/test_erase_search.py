@@ -66,7 +66,13 @@ TIME = {"created_at": "Mon Jan 26 10:00:00 +0000 2026"}
         (letter("posts.raw.x", b'{"id": 9, "user": {"id": 712}'), False),
         (letter("posts.raw.x", b'{"id": 9, "user": {"followers_count": 71}'), False),
         (letter("posts.raw.weibo", b'{"id": 9, "user": {"id": 71}'), False),
-        (letter("posts.raw.weathervane", b'{"author": {"id": "71"}'), True),
+        (letter("posts.raw.weathervane", b'{"author": {"id": "71"}'), False),
+        (letter("posts.raw.weathervane", b'{"platform": "x", "author": {"id": "71"}'), True),
+        (letter("posts.raw.weathervane", b'{"platform": "weibo", "author": {"id": "71"}'), False),
+        (letter("posts.raw.weathervane", b'{"author": {"id": "x:71"}'), True),
+        (letter("posts.raw.weibo", b'{"author": {"id": "x:71"}'), True),
+        (letter("posts", b'{"platform":"x","author":{"id":"71"}'), True),
+        (letter("posts", b'{"author":{"id":"71"}'), False),
         (letter("posts", {"id": "x:5", "platform": "x", "author": {"id": "71"}}), True),
         (letter("posts", {"id": "x:6", "repost_author": "x:71"}), True),
         (letter("posts", {"id": "x:7"}), False),
@@ -77,6 +83,23 @@ def test_dead_letters_are_recognised(found: Consumed, held: bool) -> None:
     findings = Findings("author", "x:71", posts={"x:1"})
     assert findings.holds(found) == held
     assert findings.posts == {"x:1"}, "a letter is no post that was found"
+
+
+@pytest.mark.parametrize(
+    ("name", "topics"),
+    [
+        ("a:b", set()),
+        ("mastodon:vic", {"posts.raw.mastodon"}),
+        ("weathervane:vic", {"posts.raw.weathervane", "posts", "sentiment"}),
+        ("myspace:vic", {"posts.raw.myspace"}),
+    ],
+)
+def test_a_bare_id_is_of_its_own_platform_alone(name: str, topics: set[str]) -> None:
+    value = json.dumps({"n": ["b", "vic"]}).encode()[:-1]
+    platforms = ("weathervane", "mastodon", "x", "weibo", "bluesky", "myspace")
+    given = ["posts", "sentiment", *(f"posts.raw.{platform}" for platform in platforms)]
+    findings = Findings("post", name, named={name})
+    assert {topic for topic in given if findings.holds(letter(topic, value))} == topics
 
 
 @pytest.mark.parametrize(

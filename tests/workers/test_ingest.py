@@ -48,8 +48,16 @@ def record(offset: int, topic: str = "posts.raw.weathervane", **fields: Any) -> 
 
 def png(size: tuple[int, int] = (900, 600)) -> str:
     out = BytesIO()
-    Image.new("RGB", size, "teal").save(out, "PNG")
+    image = Image.new("RGB", size, "teal")
+    image.paste("white", (0, 0, size[0] // 2, size[1]))
+    image.save(out, "PNG")
     return base64.b64encode(out.getvalue()).decode()
+
+
+def flat() -> bytes:
+    out = BytesIO()
+    Image.new("RGB", (40, 40), "teal").save(out, "PNG")
+    return out.getvalue()
 
 
 def reason(out: Outgoing) -> str:
@@ -137,15 +145,25 @@ BAD: dict[str, tuple[Any, str]] = {
     "no base64": ({"kind": "image", "bytes": "%%%"}, "bad_encoding"),
     "a number": ({"kind": "image", "bytes": 7}, "bad_encoding"),
     "a list": ({"kind": "audio", "bytes": [1, 2]}, "bad_encoding"),
-    "a data address": (GOOD | {"bytes": "data:image/png;base64," + GOOD["bytes"]}, "bad_encoding"),
+    "a data address without base64": (GOOD | {"bytes": "data:image/png,AAAA"}, "bad_encoding"),
+    "no base64 at its end": (GOOD | {"bytes": GOOD["bytes"] + "é"}, "bad_encoding"),
+    "one character": (GOOD | {"bytes": "A"}, "bad_encoding"),
+    "empty without a kind": ({"bytes": ""}, "empty"),
+    "an empty data address": (GOOD | {"bytes": "data:image/png;base64,"}, "empty"),
+    "blank": (GOOD | {"bytes": " \n"}, "empty"),
+    "of an unknown kind": ({"kind": "poll", "bytes": "AAAA"}, "unknown_format"),
+    "a sound by its type": ({"mime": "audio/wav", "bytes": GOOD["bytes"]}, "wrong_kind"),
     "no object": ("picture.png", "malformed"),
     "null": (None, "malformed"),
-    "of an unknown kind": (GOOD | {"kind": "poll"}, "malformed"),
     "without anything": ({"kind": "image"}, "malformed"),
 }
+ONE_COLOUR = base64.b64encode(flat()).decode()
 LEFT: dict[str, tuple[Any, str]] = {
     "by address": ({"kind": "image", "url": "https://example.invalid/p"}, "not_fetched"),
     "a film": ({"kind": "video", "bytes": "AAAA"}, "not_supported"),
+    "a film by its type": ({"mime": "video/mp4", "bytes": "AAAA"}, "not_supported"),
+    "of one colour": ({"kind": "image", "bytes": ONE_COLOUR}, "blank"),
+    "by address without a kind": ({"url": "https://example.invalid/p"}, "not_fetched"),
 }
 
 
@@ -164,6 +182,51 @@ def test_a_text_survives_its_attachment(ingest: Ingest, telemetry: Telemetry, na
     assert [media.data is not None for media in post.media] == [True, False, True]
     labels = {"stage": "ingest", "kind": post.unread_media[0].kind, "reason": word}
     assert telemetry.registry.get_sample_value("weathervane_unread_media_total", labels) == 1
+
+
+PLAIN = GOOD["bytes"]
+SPELT: dict[str, dict[str, Any]] = {
+    "no kind": {"bytes": PLAIN},
+    "no kind, with a type": {"mime": "image/png", "bytes": PLAIN},
+    "an unknown kind": {"kind": "photo", "bytes": PLAIN},
+    "an unknown kind and type": {"kind": 7, "mime": "application/x", "bytes": PLAIN},
+    "in capitals": {"kind": "Image", "mime": "AUDIO/WAV", "bytes": PLAIN},
+    "in lines": GOOD | {"bytes": base64.encodebytes(PICTURE).decode()},
+    "in lines of CRLF": GOOD
+    | {"bytes": base64.encodebytes(PICTURE).decode().replace("\n", "\r\n")},
+    "without padding": GOOD | {"bytes": PLAIN.rstrip("=")},
+    "for URLs": GOOD | {"bytes": base64.urlsafe_b64encode(PICTURE).decode().rstrip("=")},
+    "a data address": GOOD | {"bytes": "data:image/png;base64," + PLAIN},
+    "a data address alone": {"bytes": "data:image/png;base64," + PLAIN},
+    "a data address, escaped": {"bytes": "DATA:;base64," + PLAIN.replace("/", "%2F")},
+}
+
+
+@pytest.mark.parametrize("name", SPELT)
+def test_an_attachment_may_be_written_otherwise(ingest: Ingest, name: str) -> None:
+    post = written(ingest([record(0, text=None, media=[SPELT[name]])]).answers[0])
+    assert not post.unread_media
+    assert [media.kind for media in post.media] == ["image"]
+    assert post.inline("image")
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        (None, "it is no object with kind and bytes or url"),
+        ({"kind": "image"}, "it is no object with kind and bytes or url"),
+        (GOOD | {"bytes": 7}, "its bytes are not base64"),
+    ],
+)
+def test_a_dead_letter_says_what_its_attachment_is(ingest: Ingest, item: Any, said: str) -> None:
+    [answer] = ingest([record(0, text=None, media=[item])]).answers
+    assert reason(answer) == f"media[0]: {said}; there is no text to score"
+
+
+def test_a_post_of_one_colour_alone_is_unread_and_no_dead_letter(ingest: Ingest) -> None:
+    media = [{"kind": "image", "bytes": ONE_COLOUR}]
+    post = written(ingest([record(0, text=None, media=media)]).answers[0])
+    assert post.unread_media == (UnreadMedia(0, "image", "blank"),)
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import json
+import math
 import os
 import threading
 from pathlib import Path
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import SettingsError
-from workers.record_files import read_records
+from pipeline.settings import Settings
+from workers.record_files import count_records, read_records
+from workers.send import send_files
 
 LINES = b'{"id":"a","text":"so \xe5\xa5\xbd"}\n{"id":"b"}\n'
 RECORDS = [json.loads(line) for line in LINES.splitlines()]
@@ -114,3 +117,52 @@ def test_what_comes_through_a_pipe_goes_on_as_it_comes(tmp_path: Path) -> None:
     seen.set()
     assert next(records)[1] == b'{"id":"b"}'
     writer.join()
+
+
+MARKDOWN = b"# Posts\n\nOne a line:\n\n```json\n" + LINES[:30].splitlines()[0] + b"\n```\n"
+MARKDOWN += b"Send them with care.\n\n" * 60
+
+
+@pytest.mark.parametrize("before", [b"", LINES, b"\n"])
+def test_a_file_of_other_lines_is_refused_though_one_of_them_is_a_record(
+    tmp_path: Path, before: bytes
+) -> None:
+    file = tmp_path / "README.md"
+    file.write_bytes(before + MARKDOWN)
+    number = before.count(b"\n") + 1
+    with pytest.raises(
+        SettingsError, match=rf"line {number} is '# Posts', and [56]\d of its"
+    ) as no:
+        count_records(file)
+    assert "nothing of it was sent" in str(no.value)
+    assert "\n" not in str(no.value)
+
+
+def test_other_lines_through_a_pipe_are_refused_before_the_first_is_sent(tmp_path: Path) -> None:
+    file = tmp_path / "README.md"
+    file.write_bytes(MARKDOWN)
+    with pytest.raises(SettingsError, match="no file of JSON records: line 1 is '# Posts'"):
+        next(read_records(file))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"not json", *LINES.splitlines()],
+        [*LINES.splitlines(), b"17", b'{"id":'],
+        [b'{"id":"\xff\xff"}', b'{"n":' + b"9" * 5000 + b"}", b'{"text":"\\ud83d"}', b"?"],
+    ],
+)
+def test_a_few_bad_lines_among_records_are_counted_and_sent(
+    tmp_path: Path, lines: list[bytes]
+) -> None:
+    file = tmp_path / "posts.jsonl"
+    file.write_bytes(b"\n".join(lines))
+    assert count_records(file) == len(lines)
+    assert [value for _, value in read_records(file)] == lines
+
+
+@pytest.mark.parametrize("rate", [math.nan, math.inf, -math.inf, 0.0, -1.0])
+def test_a_rate_that_is_none_is_refused(tmp_path: Path, rate: float) -> None:
+    with pytest.raises(SettingsError, match="--rate"):
+        send_files(Settings(), [tmp_path / "posts"], "weathervane", rate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,8 @@ def send(
     """
     from workers.send import send_files
 
+    if rate is not None and not 0 < rate < math.inf:
+        raise typer.BadParameter("--rate: must be a finite number of records a second, more than 0")
     send_files(settings_here(needs=("kafka",)), files, platform, rate)
 
 
