@@ -15,12 +15,13 @@ from typing import Any
 
 import faust
 from kafka import ConsumerRebalanceListener, KafkaConsumer
+from kafka.errors import KafkaError
 from prometheus_client import Gauge
 
 from pipeline.alerts.rules import RuleFile
-from pipeline.clients import consumer, producer
+from pipeline.clients import BOOTSTRAP_SECONDS, consumer, producer
 from pipeline.delivery import Delivery
-from pipeline.errors import ServerUnavailable
+from pipeline.errors import ServerUnavailable, WeathervaneError
 from pipeline.posts_reader import PostReader
 from pipeline.settings import Settings
 from pipeline.store import Store, connect
@@ -139,7 +140,10 @@ async def _stream(app: faust.App, series: Series, telemetry: Telemetry, stop: St
     telemetry.ready(False, "stopping")
     if stop.error is not None:
         # Faust waits for records to be acknowledged that never are.
-        log.critical("the process ends", exc_info=stop.error)
+        # Where a server is why, no line of ours is to blame.
+        ours = not isinstance(stop.error, (KafkaError, WeathervaneError))
+        why = "" if ours else f": {stop.error}"
+        log.critical("the process ends%s", why, exc_info=stop.error if ours else None)
         os._exit(1)
     try:
         await asyncio.wait_for(app.stop(), _STOP_SECONDS)
@@ -207,7 +211,8 @@ def _partitions(settings: Settings) -> dict[str, int]:
     Raises:
         ServerUnavailable: one is missing, or they do not fit together.
     """
-    with closing(consumer(settings, None)) as reader:
+    wait_ms = int(BOOTSTRAP_SECONDS * 1000)
+    with closing(consumer(settings, None, bootstrap_timeout_ms=wait_ms)) as reader:
         known = _numbers(reader)
     names = (SENTIMENT, ROLLUPS, ALERTS, ALERT_COMMANDS, *MONITOR_TABLES)
     missing = [name for name in names if not known.get(name)]
