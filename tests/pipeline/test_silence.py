@@ -7,11 +7,13 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from kafka.errors import KafkaTimeoutError, ProducerFencedError
 
 from pipeline.clients import consumer, producer
 from pipeline.errors import ServerUnavailable
 from pipeline.settings import Settings
 from pipeline.store import asked
+from workers.monitor.run import reason
 from workers.totals import read_totals
 
 
@@ -44,3 +46,9 @@ def test_a_kafka_that_hangs_is_named_with_its_address(silent: str) -> None:
     assert time.monotonic() - began < 15
     with pytest.raises(ServerUnavailable, match=f"^Kafka does not answer at {silent} within 0.5 s"):
         consumer(Settings(kafka=silent), "group", bootstrap_timeout_ms=500)
+
+
+def test_a_monitor_that_ends_for_kafka_says_so_without_a_trace() -> None:
+    assert reason(ProducerFencedError()).startswith(": Kafka hung and ended its transaction")
+    assert reason(KafkaTimeoutError("no answer")).endswith("no answer")
+    assert reason(KeyError("ours")) == ""

@@ -15,7 +15,7 @@ from typing import Any
 
 import faust
 from kafka import ConsumerRebalanceListener, KafkaConsumer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, ProducerFencedError
 from prometheus_client import Gauge
 
 from pipeline.alerts.rules import RuleFile
@@ -119,6 +119,13 @@ def run(settings: Settings, port: int) -> None:
             asyncio.run(_stream(app, series, telemetry, stop))
 
 
+def reason(error: BaseException) -> str:
+    """Where a server is why the process ends, a sentence; empty where a line of ours may be."""
+    if isinstance(error, ProducerFencedError):
+        return ": Kafka hung and ended its transaction meanwhile, or another process has its name"
+    return f": {error}" if isinstance(error, (KafkaError, WeathervaneError)) else ""
+
+
 async def _stream(app: faust.App, series: Series, telemetry: Telemetry, stop: Stop) -> None:
     """Run the Faust app until the process ends."""
     telemetry.ready(False, "the tables are being read")
@@ -140,10 +147,8 @@ async def _stream(app: faust.App, series: Series, telemetry: Telemetry, stop: St
     telemetry.ready(False, "stopping")
     if stop.error is not None:
         # Faust waits for records to be acknowledged that never are.
-        # Where a server is why, no line of ours is to blame.
-        ours = not isinstance(stop.error, (KafkaError, WeathervaneError))
-        why = "" if ours else f": {stop.error}"
-        log.critical("the process ends%s", why, exc_info=stop.error if ours else None)
+        why = reason(stop.error)
+        log.critical("the process ends%s", why, exc_info=None if why else stop.error)
         os._exit(1)
     try:
         await asyncio.wait_for(app.stop(), _STOP_SECONDS)
