@@ -1,4 +1,4 @@
-"""Repairs of twelve faults of kafka-python 3.0.12: a worker stands still for ever, or counts twice.
+"""Repairs of thirteen faults of kafka-python 3.0.12: a worker stands still, ends, or counts twice.
 
 They reach into private parts, so `pyproject.toml` pins the version. Each has a test in
 `tests/pipeline/test_clients.py`, `test_arrivals.py` or a trial (10, the broker killed) that fails
@@ -13,10 +13,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
+from kafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    RequestTimedOutError,
+    UnknownError,
+)
 from kafka.producer import record_accumulator
 from kafka.producer.producer_batch import ProducerBatch
-from kafka.producer.transaction_manager import TransactionState
+from kafka.producer.transaction_manager import TransactionState, TxnRequestHandler
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
 from pipeline.batches import Batches
@@ -289,6 +295,26 @@ def keep_requests(made: KafkaProducer) -> None:
         return poll(timeout_ms=longest, future=future)
 
     client.await_ready, client.poll = ready, poll_briefly
+
+
+def repeat_timed_out(made: KafkaProducer) -> None:
+    """Let a transactional request that was not answered in time be sent again.
+
+    kafka-python 3.0.12 repeats one whose connection was lost, but not one whose connection it
+    closed by itself since the broker hung for longer than a request may take (30 s): the producer
+    can do nothing more, and the process has to end. To Java both are the same.
+    """
+    if getattr(TxnRequestHandler.on_complete, "repeats", False):
+        return
+    on_complete = TxnRequestHandler.on_complete
+
+    def complete(self: Any, correlation_id: int, answer: Any) -> None:
+        if isinstance(answer, RequestTimedOutError):
+            answer = KafkaConnectionError(str(answer))
+        on_complete(self, correlation_id, answer)
+
+    complete.repeats = True  # type: ignore[attr-defined]
+    TxnRequestHandler.on_complete = complete
 
 
 def forget_offsets(made: KafkaProducer) -> None:

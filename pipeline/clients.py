@@ -8,7 +8,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from pipeline.client_repairs import (
     close_in_time,
@@ -19,6 +19,7 @@ from pipeline.client_repairs import (
     keep_nulls,
     keep_requests,
     renew_after_abort,
+    repeat_timed_out,
     step_over_unreadable,
     take_up_parked,
 )
@@ -30,6 +31,10 @@ SESSION_SECONDS = 10.0
 """Without a heartbeat for so long a member is evicted."""
 _MEBIBYTE = 1 << 20
 _COMMON = {"reconnect_backoff_max_ms": 2000}
+BOOTSTRAP_SECONDS = 30.0
+"""Longest wait of a member of a group, or of a transactional producer, for the first answer."""
+COMMAND_SECONDS = 10.0
+"""That of all others: of commands, for whom a person waits."""
 
 
 def consumer(settings: Settings, group: str | None, **options: Any) -> KafkaConsumer:
@@ -41,9 +46,9 @@ def consumer(settings: Settings, group: str | None, **options: Any) -> KafkaCons
     Raises:
         ServerUnavailable: Kafka does not answer.
     """
-    member: dict[str, Any] = {}
+    member: dict[str, Any] = _first_answer(BOOTSTRAP_SECONDS if group else COMMAND_SECONDS)
     if group is not None:
-        member = {
+        member |= {
             "group_id": group,
             "group_instance_id": f"{group}-{settings.name}",
             "session_timeout_ms": int(SESSION_SECONDS * 1000),
@@ -108,7 +113,7 @@ def producer(settings: Settings, transactional_id: str | None = None) -> KafkaPr
         "retry_backoff_ms": 5,
         "allow_auto_create_topics": False,
         "client_id": transactional_id or f"producer-{settings.name}",
-    }
+    } | _first_answer(BOOTSTRAP_SECONDS if transactional_id else COMMAND_SECONDS)
     if transactional_id is not None:
         options |= {"transactional_id": transactional_id, "transaction_timeout_ms": 30_000}
     made: KafkaProducer = _connected(
@@ -118,6 +123,7 @@ def producer(settings: Settings, transactional_id: str | None = None) -> KafkaPr
     keep_nulls(made)
     flush_parts(made)
     if transactional_id is not None:
+        repeat_timed_out(made)
         forget_offsets(made)
         renew_after_abort(made)
     close_in_time(made)
@@ -129,8 +135,17 @@ def knows(writer: KafkaProducer, topic: str) -> bool:
     return writer._metadata.partitions_for_topic(topic) is not None
 
 
+def _first_answer(seconds: float) -> dict[str, Any]:
+    return {"bootstrap_timeout_ms": int(seconds * 1000)}
+
+
 def _connected(kind: Any, settings: Settings, options: dict[str, Any]) -> Any:
     try:
         return kind(**options)
+    except KafkaTimeoutError as error:
+        seconds = options["bootstrap_timeout_ms"] / 1000
+        raise ServerUnavailable(
+            f"Kafka does not answer at {settings.kafka} within {seconds:g} s"
+        ) from error
     except KafkaError as error:
         raise ServerUnavailable(f"Kafka does not answer at {settings.kafka}: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -21,13 +22,19 @@ STAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """The consumer group of each stage and what it reads. Named here, since importing infer would
 import torch."""
+HELD_SECONDS = 1.0
+"""A transaction that is open for longer than this holds others up; many are open for a moment."""
 _TIMEOUT_MS = 5000
 
 Offsets = dict[TopicPartition, int]
 
 
 class LagOfGroup(msgspec.Struct):
-    """Records between a group's committed offsets and the ends of its partitions."""
+    """Records between a group's committed offsets and the ends of its partitions.
+
+    In the raw topics those of open transactions are among them, and what is behind these: others
+    produce to them. Elsewhere the ends are those of committed transactions, which are ours.
+    """
 
     records: int
 
@@ -72,6 +79,8 @@ class Lag:
             every = set().union(*places.values(), *done.values())
             begins = self._at(every, OffsetSpec.EARLIEST)
             ends = self._at(every, OffsetSpec.LATEST)
+            raw = [place for place in every if place.topic.startswith(RAW_PREFIX)]
+            ends |= ends_of(self._admin, raw, IsolationLevel.READ_UNCOMMITTED)
         stages = {}
         for stage, offsets in done.items():
             topics = STAGES[stage][1]
@@ -79,6 +88,21 @@ class Lag:
             waiting = (ends[p] - max(offsets.get(p, 0), begins[p]) for p in read if p in ends)
             stages[stage] = LagOfGroup(sum(max(0, records) for records in waiting))
         return LagReading(stages, {p.partition: ends[p] for p in places.get(SENTIMENT, ())})
+
+    def held(self) -> Offsets:
+        """Records of raw topics behind an open transaction, as `held` has it.
+
+        Raises:
+            KafkaError: Kafka does not answer.
+        """
+        with self._lock:
+            raw = [
+                place
+                for topic, places in self._places().items()
+                for place in places
+                if topic.startswith(RAW_PREFIX)
+            ]
+            return held(self._admin, raw)
 
     def close(self) -> None:
         """Close the client."""
@@ -105,10 +129,58 @@ class Lag:
         return {place: meta.offset for place, meta in found.items() if meta.offset >= 0}
 
     def _at(self, places: Iterable[TopicPartition], spec: OffsetSpec) -> Offsets:
-        wanted = dict.fromkeys(places, spec)
-        if not wanted:
-            return {}
-        found = self._admin.list_partition_offsets(
-            wanted, IsolationLevel.READ_COMMITTED, timeout_ms=_TIMEOUT_MS
-        )
-        return {place: at.offset for place, at in found.items()}
+        return ends_of(self._admin, places, IsolationLevel.READ_COMMITTED, spec)
+
+
+def held(
+    admin: KafkaAdminClient, places: Iterable[TopicPartition], seconds: float = HELD_SECONDS
+) -> Offsets:
+    """How many records nobody can read yet, by partition: a transaction that was begun before them
+    is open, and has been for so many seconds. Partitions without such are left out.
+
+    Raises:
+        KafkaError: Kafka does not answer.
+    """
+    before = _open(admin, places)
+    if not before:
+        return {}
+    time.sleep(seconds)
+    now = _open(admin, before)
+    return {
+        place: end - stable for place, (stable, end) in now.items() if stable == before[place][0]
+    }
+
+
+def behind_open(held: Offsets) -> list[str]:
+    """What `held` found, in a sentence for each partition."""
+    return [
+        f"{records:,} records wait behind an open transaction of another producer in "
+        f"{place.topic}-{place.partition}"
+        for place, records in sorted(held.items())
+    ]
+
+
+def _open(
+    admin: KafkaAdminClient, places: Iterable[TopicPartition]
+) -> dict[TopicPartition, tuple[int, int]]:
+    """The last stable offset and the end, where they differ."""
+    # In this order, or what comes in between would look like a transaction.
+    ends = ends_of(admin, places, IsolationLevel.READ_UNCOMMITTED)
+    stable = ends_of(admin, ends, IsolationLevel.READ_COMMITTED)
+    return {
+        place: (stable[place], end) for place, end in ends.items() if stable.get(place, end) < end
+    }
+
+
+def ends_of(
+    admin: KafkaAdminClient,
+    places: Iterable[TopicPartition],
+    isolation: IsolationLevel,
+    spec: OffsetSpec = OffsetSpec.LATEST,
+) -> Offsets:
+    """The offsets at the ends of partitions, to a reader of this isolation."""
+    wanted = dict.fromkeys(places, spec)
+    if not wanted:
+        return {}
+    found = admin.list_partition_offsets(wanted, isolation, timeout_ms=_TIMEOUT_MS)
+    return {place: at.offset for place, at in found.items()}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import redis
@@ -13,12 +15,14 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from pipeline.buckets import LEVELS, MINUTE, Bucket, BucketKey, Counts, Exemplar, counts_of
-from pipeline.errors import WeathervaneError
+from pipeline.errors import ServerUnavailable, WeathervaneError
 from pipeline.event import EMOTIONS
 from pipeline.keys import Keys, member_of
 
 DELAY_SECONDS = 60.0
 """A delay that was measured longer ago than this is not one of now."""
+COMMAND_SECONDS = 5.0
+"""Longest wait of a command, for which a person waits, for one answer."""
 _exemplars = msgspec.json.Decoder(Exemplar)
 
 
@@ -267,6 +271,24 @@ def connect(url: str, seconds: float | None = None) -> redis.Redis:
         retry=Retry(ConstantBackoff(0.1), 0 if seconds else 1),
         protocol=2,
     )
+
+
+@contextmanager
+def asked(url: str, seconds: float = COMMAND_SECONDS) -> Iterator[redis.Redis]:
+    """A client for a command: no answer is waited for longer than `seconds`.
+
+    Raises:
+        ServerUnavailable: one did not come in time, in the block.
+    """
+    with closing(connect(url, seconds)) as client:
+        try:
+            yield client
+        except redis.TimeoutError as error:
+            parts = urlsplit(url)
+            raise ServerUnavailable(
+                f"Redis at {parts.hostname}:{parts.port or 6379} does not answer within "
+                f"{seconds:g} s"
+            ) from error
 
 
 def _parse_cursor(cursor: str) -> dict[int, str]:

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
-from kafka.errors import BrokerResponseError, KafkaError, TopicAlreadyExistsError
+from kafka.errors import (
+    BrokerResponseError,
+    KafkaError,
+    KafkaTimeoutError,
+    TopicAlreadyExistsError,
+)
 
 from pipeline.errors import ServerUnavailable
 from pipeline.settings import Settings
@@ -32,6 +37,8 @@ MAX_RECORD_BYTES = 2_000_000
 """Largest record of a raw topic. Dead letters are the record and its error headers."""
 LETTER_BYTES = MAX_RECORD_BYTES + 100_000
 """Largest dead letter."""
+_WAIT_MS = 10_000
+"""Longest wait for Kafka's first answer."""
 _SEGMENTS = 6
 """Kafka deletes whole segments: so many make up the time for which a topic keeps its records."""
 _TABLE = {
@@ -121,7 +128,11 @@ def create_topics(settings: Settings) -> list[str]:
         ServerUnavailable: Kafka does not answer, or refuses.
     """
     try:
-        admin = KafkaAdminClient(**settings.kafka_options())
+        admin = KafkaAdminClient(**settings.kafka_options(), bootstrap_timeout_ms=_WAIT_MS)
+    except KafkaTimeoutError as error:
+        raise ServerUnavailable(
+            f"Kafka does not answer at {settings.kafka} within {_WAIT_MS / 1000:g} s"
+        ) from error
     except KafkaError as error:
         raise ServerUnavailable(f"Kafka does not answer at {settings.kafka}: {error}") from error
     try:

@@ -32,7 +32,7 @@ from pipeline.post import encoder
 from pipeline.reading import until_ends
 from pipeline.records import Outgoing
 from pipeline.settings import Settings
-from pipeline.store import Store, connect
+from pipeline.store import Store, asked
 from pipeline.topics import ALERTS, DELETIONS, kept_hours
 from workers import dlq
 from workers.erase_search import Findings, from_the_start, search
@@ -74,7 +74,7 @@ def erase_post(settings: Settings, post_id: str, *, dry_run: bool = False) -> Er
     """Erase one post and what repeats its words, also where none of this id has come yet.
 
     Raises:
-        ServerUnavailable: Kafka does not answer.
+        ServerUnavailable: Kafka or Redis does not answer.
     """
     return _erase(settings, search(settings, "post", post_id), dry_run)
 
@@ -83,7 +83,7 @@ def erase_author(settings: Settings, author: str, *, dry_run: bool = False) -> E
     """Erase every post of an author ("platform:native"), and what repeats their words.
 
     Raises:
-        ServerUnavailable: Kafka does not answer.
+        ServerUnavailable: Kafka or Redis does not answer.
     """
     return _erase(settings, search(settings, "author", author), dry_run)
 
@@ -98,6 +98,10 @@ def _erase(settings: Settings, found: Findings, dry_run: bool) -> Erased:
         return own or post_id in found.ids
 
     stored = False
+    if not dry_run:
+        # Before anything is erased, so that it is not left half done.
+        with asked(settings.redis) as client:
+            client.ping()
     with closing(producer(settings)) as sink:
         if not dry_run:
             _send(sink, [deletion(post_id, now, _SOURCE, []) for post_id in found.ids])
@@ -121,7 +125,7 @@ def _forgotten(settings: Settings, ids: Collection[str]) -> bool:
     """Whether the store has taken in all of `deletions` within STORE_SECONDS, and has none of the
     posts then.
     """
-    with closing(consumer(settings, None)) as source, closing(connect(settings.redis)) as client:
+    with closing(consumer(settings, None)) as source, asked(settings.redis) as client:
         ends = source.end_offsets(from_the_start(source, DELETIONS))
         waited = {place: end for place, end in ends.items() if end}
         folder = DeletionFolder(client)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 
 from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 from redis import RedisError
 
 from pipeline.addresses import without_password
 from pipeline.errors import ServerUnavailable, WeathervaneError
 from pipeline.settings import PREFIX, Settings, variables
-from pipeline.store import connect
+from pipeline.store import asked
 from pipeline.topics import create_topics
 from workers.check import check_files
 from workers.commands.context import salt_file
@@ -114,6 +113,11 @@ def check_wish(settings: Settings) -> None:
         limits = {"request_timeout_ms": _ANSWER_MS, "bootstrap_timeout_ms": _ANSWER_MS}
         try:
             KafkaAdminClient(**settings.kafka_options() | limits).close()
+        except KafkaTimeoutError as error:
+            raise ServerUnavailable(
+                f"Kafka does not answer at {settings.kafka} ({PREFIX}KAFKA) within "
+                f"{_ANSWER_MS / 1000:g} s"
+            ) from error
         except KafkaError as error:
             raise ServerUnavailable(
                 f"Kafka does not answer at {settings.kafka} ({PREFIX}KAFKA): {error}"
@@ -121,7 +125,7 @@ def check_wish(settings: Settings) -> None:
     if settings.redis:
         shown = without_password(settings.redis)
         try:
-            with closing(connect(settings.redis)) as client:
+            with asked(settings.redis) as client:
                 client.ping()
         except RedisError as error:
             raise ServerUnavailable(

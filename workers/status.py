@@ -67,7 +67,8 @@ def print_status(local: Cluster, settings: Settings, as_json: bool) -> bool:
 
 
 def _whole(local: Cluster, settings: Settings) -> dict[str, Any]:
-    """`Cluster.status`, with `uptime`, `restarts` and `reason` of each, and `lag` by stage."""
+    """`Cluster.status`, with `uptime`, `restarts` and `reason` of each, with `lag` by stage, and
+    with `blocked`."""
     status, details = local.status(), local.details()
     problems = {name: each["problem"] for name, each in details.items()}
     named = {"kafka": settings.kafka, "redis": settings.redis, "page": ""}
@@ -82,12 +83,12 @@ def _whole(local: Cluster, settings: Settings) -> dict[str, Any]:
         if named[name] and status["workers"][name]["state"] != "running":
             problems[name] = f"nothing answers at {without_password(named[name])}"
     with ThreadPoolExecutor(8) as pool:
-        lag = pool.submit(_lag, settings, status["workers"]["kafka"]["state"])
+        waiting = pool.submit(_lag, settings, status["workers"]["kafka"]["state"])
         seen = [
             Seen(name, entry, problems.get(name, "")) for name, entry in status["workers"].items()
         ]
         reasons = list(pool.map(_reason, seen))
-        status["lag"] = lag.result()
+        status["lag"], status["blocked"] = waiting.result()
     for one, reason in zip(seen, reasons, strict=True):
         known = details.get(one.name, {})
         one.entry["uptime"] = known.get("up_seconds")
@@ -115,21 +116,24 @@ def _own_words(port: int | None) -> str:
     return str(body.get("why") or body.get("error") or "") if isinstance(body, dict) else ""
 
 
-def _lag(settings: Settings, kafka: str) -> dict[str, int]:
-    """Records that each stage has yet to read; none where Kafka does not say so in time."""
+def _lag(settings: Settings, kafka: str) -> tuple[dict[str, int], list[str]]:
+    """Records that each stage has yet to read, and what keeps ingest from reading, in sentences;
+    nothing where Kafka does not say so in time."""
     if kafka != "running" or not settings.kafka:
-        return {}
+        return {}, []
     found: dict[str, int] = {}
+    held: list[str] = []
 
     def read() -> None:
         from kafka.errors import KafkaError
 
         from pipeline.errors import WeathervaneError
-        from pipeline.lag import Lag
+        from pipeline.lag import Lag, behind_open
 
         try:
             with closing(Lag(settings)) as lag:
                 found.update({name: group.records for name, group in lag.read().stages.items()})
+                held.extend(behind_open(lag.held()))
         except (KafkaError, WeathervaneError, KeyError, OSError):
             # A status without the lag is better than none.
             found.clear()
@@ -137,7 +141,7 @@ def _lag(settings: Settings, kafka: str) -> dict[str, int]:
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
     thread.join(_LAG_SECONDS)
-    return dict(found)
+    return dict(found), list(held)
 
 
 def _print(local: Cluster, status: dict[str, Any]) -> None:
@@ -161,6 +165,8 @@ def _print(local: Cluster, status: dict[str, Any]) -> None:
             console.print(f"{name}: {worker['reason']}", markup=False)
         if "loop" in worker:
             console.print(f"{name} {worker['loop']}", markup=False)
+    for said in status["blocked"]:
+        console.print(f"ingest: {said}", markup=False)
     for name in ("page", "kafka", "redis"):
         console.print(f"{name:<6} {status[name] or '-'}", markup=False)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 
 import msgspec
 from rich.cells import cell_len
@@ -15,7 +14,7 @@ from pipeline.buckets import Counts
 from pipeline.errors import SettingsError
 from pipeline.event import EMOTIONS, POLARITIES
 from pipeline.settings import Settings
-from pipeline.store import Store, connect
+from pipeline.store import Store, asked
 from pipeline.tracks import ALL
 
 FIRST_COLUMN = 20
@@ -42,8 +41,12 @@ class Total(msgspec.Struct, omit_defaults=True):
 
 
 def read_totals(settings: Settings) -> dict[str, Counts]:
-    """Counts by track; `all` is always among them."""
-    with closing(connect(settings.redis)) as client:
+    """Counts by track; `all` is always among them.
+
+    Raises:
+        ServerUnavailable: Redis does not answer in time.
+    """
+    with asked(settings.redis) as client:
         return {ALL: Counts()} | Store(client).totals()
 
 

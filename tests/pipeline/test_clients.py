@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
@@ -17,6 +20,7 @@ from pipeline.clients import consumer, membership, producer
 from pipeline.settings import load_settings
 from pipeline.transactions import transact
 from tests.waiting import until
+from workers.local.cluster import Cluster
 
 pytestmark = pytest.mark.servers
 _LIMIT = "max.message.bytes"
@@ -207,3 +211,43 @@ def test_a_partition_that_was_paused_is_read_on_where_no_other_is(kafka: str) ->
         source.pause(other)
         source.resume(one)
         until(lambda: read(5) and got[one] == 10, "the rest of it was read")
+
+
+def test_a_transaction_outlives_a_broker_that_hangs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster = Cluster(tmp_path)
+    cluster.up(
+        workers=lambda endpoints: [],
+        prepare=lambda endpoints: None,
+        environment=lambda endpoints: {},
+        attached=True,
+    )
+    try:
+        settings = load_settings(kafka=cluster.endpoints().kafka, name="patient")
+        broker = cluster.status()["workers"]["kafka"]["pid"]
+        place, group = TopicPartition("hung", 0), "hung"
+        with closing(KafkaAdminClient(**settings.kafka_options())) as admin:
+            admin.create_topics([NewTopic("hung", 1, 1)])
+        with (
+            closing(producer(settings, "hung")) as sink,
+            closing(consumer(settings, group)) as source,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            sink.init_transactions()
+            sink.begin_transaction()
+            sink.send("hung", value=b"x").get(timeout=30)
+            for connection in sink._sender._client._manager._conns.values():
+                connection._timeout_secs = 1.0
+            os.kill(broker, signal.SIGSTOP)
+            try:
+                with caplog.at_level("WARNING", "kafka"):
+                    sent = pool.submit(sink.send_offsets_to_transaction, {place: _offset(7)}, group)
+                    until(lambda: "Request timed out after" in caplog.text, "it waits no longer")
+            finally:
+                os.kill(broker, signal.SIGCONT)
+            sent.result(60)
+            sink.commit_transaction()
+            assert source.committed(place) == 7
+    finally:
+        cluster.down()

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
+from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from redis import RedisError
 
+from pipeline.lag import behind_open, held
 from pipeline.partition_count import known_partitions
 from pipeline.settings import PREFIX, Settings
 from pipeline.store import connect
@@ -19,6 +21,7 @@ from pipeline.topics import (
     DELETIONS,
     MONITOR_TABLES,
     POSTS,
+    RAW_PREFIX,
     ROLLUPS,
     SENTIMENT,
     SHED,
@@ -46,6 +49,13 @@ def check_topics(settings: Settings) -> list[Finding]:
         brokers = len(admin.describe_cluster()["brokers"])
         resources = [ConfigResource(ConfigResourceType.TOPIC, n) for n in names if n in there]
         told = admin.describe_configs(resources, config_filter="all") if resources else {}
+        raw = [
+            TopicPartition(name, each["partition_index"])
+            for name in names
+            if name.startswith(RAW_PREFIX)
+            for each in there.get(name, ())
+        ]
+        waiting = behind_open(held(admin, raw))
     found: list[Finding] = []
     missing = [name for name in names if name not in there]
     if missing:
@@ -66,6 +76,7 @@ def check_topics(settings: Settings) -> list[Finding]:
             spec, there[spec.name], _values(told["topic"].get(spec.name, {})), settings, brokers
         )
     )
+    found += [warning(f"{said}: it has to commit or to end") for said in waiting]
     return unless_found(found, f"all {len(names)} are as they should be")
 
 

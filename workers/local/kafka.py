@@ -41,7 +41,8 @@ JVM_OPTIONS = (
 )
 
 # One node keeps one replica of everything. The session of a broker that was killed has to end
-# before its successor may register: short sessions make recovery short.
+# before its successor may register: short sessions make recovery short. Nobody reads what
+# is behind an open transaction: one that is left open may last a minute, not the usual fifteen.
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -56,6 +57,7 @@ offsets.topic.num.partitions=4
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
+transaction.max.timeout.ms=60000
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1

@@ -15,12 +15,13 @@ from typing import Any
 
 import faust
 from kafka import ConsumerRebalanceListener, KafkaConsumer
+from kafka.errors import KafkaError, ProducerFencedError
 from prometheus_client import Gauge
 
 from pipeline.alerts.rules import RuleFile
-from pipeline.clients import consumer, producer
+from pipeline.clients import BOOTSTRAP_SECONDS, consumer, producer
 from pipeline.delivery import Delivery
-from pipeline.errors import ServerUnavailable
+from pipeline.errors import ServerUnavailable, WeathervaneError
 from pipeline.posts_reader import PostReader
 from pipeline.settings import Settings
 from pipeline.store import Store, connect
@@ -118,6 +119,13 @@ def run(settings: Settings, port: int) -> None:
             asyncio.run(_stream(app, series, telemetry, stop))
 
 
+def reason(error: BaseException) -> str:
+    """Where a server is why the process ends, a sentence; empty where a line of ours may be."""
+    if isinstance(error, ProducerFencedError):
+        return ": Kafka hung and ended its transaction meanwhile, or another process has its name"
+    return f": {error}" if isinstance(error, (KafkaError, WeathervaneError)) else ""
+
+
 async def _stream(app: faust.App, series: Series, telemetry: Telemetry, stop: Stop) -> None:
     """Run the Faust app until the process ends."""
     telemetry.ready(False, "the tables are being read")
@@ -139,7 +147,8 @@ async def _stream(app: faust.App, series: Series, telemetry: Telemetry, stop: St
     telemetry.ready(False, "stopping")
     if stop.error is not None:
         # Faust waits for records to be acknowledged that never are.
-        log.critical("the process ends", exc_info=stop.error)
+        why = reason(stop.error)
+        log.critical("the process ends%s", why, exc_info=None if why else stop.error)
         os._exit(1)
     try:
         await asyncio.wait_for(app.stop(), _STOP_SECONDS)
@@ -207,7 +216,8 @@ def _partitions(settings: Settings) -> dict[str, int]:
     Raises:
         ServerUnavailable: one is missing, or they do not fit together.
     """
-    with closing(consumer(settings, None)) as reader:
+    wait_ms = int(BOOTSTRAP_SECONDS * 1000)
+    with closing(consumer(settings, None, bootstrap_timeout_ms=wait_ms)) as reader:
         known = _numbers(reader)
     names = (SENTIMENT, ROLLUPS, ALERTS, ALERT_COMMANDS, *MONITOR_TABLES)
     missing = [name for name in names if not known.get(name)]
