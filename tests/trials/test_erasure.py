@@ -29,7 +29,7 @@ def test_trial_23_erased(trial: Trial) -> None:
     """A post and an author erased; the store built anew; the topics' retention passed."""
     theirs = [f"weathervane:{number}-of-them" for number in range(20)]
     bodies = [post(n, id=name, author={"id": AUTHOR}) for n, name in enumerate(theirs)]
-    broken = post(0, id="weathervane:broken-of-them", author={"id": AUTHOR}, text=" ")
+    broken = post(0, id="weathervane:broken-of-them", author={"id": AUTHOR}, text=None)
     copies = [f"weathervane:{number}-of-their-copies" for number in range(5)]
     bodies += [
         post(n, id=name, repost_of=theirs[n], repost_author=f"weathervane:{AUTHOR}")
@@ -42,7 +42,7 @@ def test_trial_23_erased(trial: Trial) -> None:
     trial.send(
         [record(post(4, id=copy, repost_of=POST)), record(post(5, id=again, repost_of=copy))]
     )
-    trial.send([record(post(3, id="weathervane:broken-too", text=" "))])
+    trial.send([record(post(3, id="weathervane:broken-too", text=None))])
     verdict = trial.settle(letters=["weathervane:broken-of-them", "weathervane:broken-too"])
     _alert(trial, [POST, OTHER, theirs[3], copy, copies[0]])
     names = [POST, copy, again, late, AUTHOR, *theirs, *copies, "weathervane:broken-of-them"]
