@@ -182,6 +182,7 @@ def test_media_go_through_the_cleaner_and_what_it_cannot_read_is_left_out(
 ) -> None:
     """As in the pipeline: upright, on white; training has the rows that are left."""
     clear = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
+    clear.paste((200, 30, 30, 255), (10, 10, 30, 30))
     tall = Image.effect_noise((60, 90), 60)
     note = Image.Exif()
     note[ExifTags.Base.Orientation] = 6
@@ -197,7 +198,7 @@ def test_media_go_through_the_cleaner_and_what_it_cannot_read_is_left_out(
     assert [image is not None for image in images] == [True, True, False, False, True]
     assert images[4] == rows[4]["image"]
     on_white, upright = (Image.open(io.BytesIO(image)) for image in images[:2] if image)
-    assert min(np.asarray(on_white.convert("L")).ravel()) > 250
+    assert np.asarray(on_white.convert("L"))[0, 0] > 250
     assert upright.size == (90, 60)
     assert "column image: 1 of 4 cannot be read and are left out (row 3: " in caplog.text
     learnt, _ = split_train(tmp_path, [Corpus("c")], [], 0.0, 1, clean=clean)

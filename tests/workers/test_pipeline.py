@@ -276,7 +276,8 @@ def test_a_post_that_is_deleted_or_erased_is_shown_no_more_and_stays_counted(
 
 def tweet(number: int, author: int, **fields: Any) -> dict[str, Any]:
     user = {"id": author, "screen_name": f"handle{author}"}
-    made = "Mon Jan 26 10:00:00 +0000 2026"
+    # Of now: older ones are not among the newest posts after other tests.
+    made = datetime.now(UTC).strftime("%a %b %d %H:%M:%S +0000 %Y")
     return {"id": number, "created_at": made, "full_text": "so sad today", "user": user} | fields
 
 
